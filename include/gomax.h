@@ -214,6 +214,27 @@ GMX_API const char *gmx_err_name(gmx_status status);
 #define GMX_CONFIG_ALL_AT_START 16
 
 /**
+ * gmx_config.flags: code that calls nothing of the library does not hold others up. At the end of its slice, and when
+ * a resize or a barrier needs its P, another thread takes the P from it; a pinned goroutine keeps its P. The goroutine
+ * stays on its thread. While it sleeps in the system the thread is left alone, so a call that blocks needs no
+ * gmx_enter_syscall; if it computes, the thread is held between two instructions until it has a P again. The signal
+ * for that (SIGURG, from a timer on the thread's own CPU clock) interrupts no system call.
+ *
+ * On one P, other goroutines may then run between two calls of the library, as they do on several. Values of
+ * gmx_p_get stay this goroutine's only while it is pinned. A stop of the world waits for a safe point, as without the
+ * flag. GMXDEBUG=preempt=1 does the same, and preempt=0 the opposite. It has no effect without membarrier.
+ */
+#define GMX_CONFIG_PREEMPT 256
+
+/**
+ * gmx_config.flags: as GMX_CONFIG_PREEMPT, but no thread is held, and no signal is used. A goroutine that computes on
+ * at the end of its slice loses its P all the same, so more threads compute than there are Ps. It is what
+ * GMX_CONFIG_PREEMPT does where the system has no such timers, before Linux 5.10, and with GMX_CONFIG_ALL_AT_START.
+ * GMXDEBUG=preempt=nosignal does the same.
+ */
+#define GMX_CONFIG_PREEMPT_NO_SIGNAL 512
+
+/**
  * gmx_config.flags: no goroutine runs on a stack without a guard. Before Linux 6.13, and in a process that locks its
  * memory, guards cost mappings, of which the library takes a share (a quarter of vm.max_map_count). When that share is
  * used up, or the system makes no mappings, a spawn returns GMX_ENOMEM and changes nothing, and a timer that starts
@@ -441,6 +462,12 @@ GMX_API uint32_t gmx_version(void);
  * caller's current token, otherwise below none.
  */
 #define GMX_SPAWN_CANCELLABLE 32
+
+/**
+ * gmx_spawn_opts.flags: the goroutine keeps its P while it calls nothing of the library, as without
+ * GMX_CONFIG_PREEMPT. Others wait for it.
+ */
+#define GMX_SPAWN_NO_PREEMPT 64
 
 /**
  * The most bytes that gmx_spawn_copy copies.
@@ -3061,6 +3088,22 @@ typedef struct gmx_sched_stats {
    * Length of the global run queue.
    */
   int64_t runqueue;
+  /**
+   * Ps taken from code that calls nothing of the library: it sleeps in the system, or a stop or a barrier needed
+   * them.
+   */
+  uint64_t taken;
+  /**
+   * Times that a thread was held because the code on it computed on at the end of its slice; the timers that were
+   * armed for that; and held threads that went on without a P because the world was stopped.
+   */
+  uint64_t seized;
+  uint64_t nudges;
+  uint64_t bailed;
+  /**
+   * Threads that are held now.
+   */
+  int64_t held;
 } gmx_sched_stats;
 
 /**

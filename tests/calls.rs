@@ -68,6 +68,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("capi/g.rs", ""), // given to block/parking.rs
     ("capi/once.rs", "call::plain"),
     ("capi/parallel.rs", ""),
+    ("rt/nudge.rs", ""),     // the host's handler of a signal, as in fiber/signals.rs
     ("capi/runtime.rs", ""), // kept only
     ("capi/scope.rs", ""),
     ("capi/syscall.rs", "call::plain"),

@@ -57,7 +57,9 @@ fn variadic_calls_pass_all_their_arguments() {
         "syscall" => {
             1 + match first.rsplit("::").next().unwrap() {
                 "SYS_gettid" => 0,
-                "SYS_membarrier" | "SYS_getdents64" => 3,
+                "SYS_timer_delete" => 1,
+                "SYS_membarrier" | "SYS_getdents64" | "SYS_timer_create" => 3,
+                "SYS_timer_settime" => 4,
                 "SYS_process_madvise" => 5,
                 "SYS_futex" | "SYS_pwritev2" => 6,
                 other => panic!("tell this test how many arguments {other} has"),

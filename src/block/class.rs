@@ -26,6 +26,7 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, WaitReason};
 use crate::gmp::handles::{self, Object};
 use crate::gmp::m::MRef;
+use crate::protocol::seize;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -145,6 +146,8 @@ pub fn run_in(m: MRef, handle: u64, deadline: Option<i64>, f: impl FnOnce()) -> 
 }
 
 extern "C" fn give_back(c: *mut c_void) {
+    // It may come as a cleanup, which is a call of the host's code.
+    seize::come_back();
     // SAFETY: `run_in` passes a class that counts the call.
     leave(cleanup::here(), unsafe { &*c.cast::<Class>() });
 }

@@ -7,6 +7,7 @@
 
 use crate::gmp::g::{GRef, extra};
 use crate::gmp::m::MRef;
+use crate::protocol::seize;
 use crate::sys::{arch, call, stderr};
 use std::ffi::c_void;
 use std::ops::Range;
@@ -60,7 +61,7 @@ pub fn run(gp: GRef, returned: bool, alive: Range<usize>) {
         let &Cleanup { f, arg, below, .. } = unsafe { &*c };
         gp.cleanups.set(below.cast());
         if let Some(f) = f {
-            call::plain(f, arg);
+            seize::outside(|| call::plain(f, arg));
         }
     }
     gp.callbacks.set(gp.callbacks.get() - 1);

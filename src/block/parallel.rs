@@ -40,7 +40,7 @@ use crate::gmp::g::GName;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::blocks;
 use crate::gmp::sched::Sched;
-use crate::protocol::{park, store, wake};
+use crate::protocol::{park, seize, store, wake};
 use crate::sync::{AtomicBool, Ordering, now};
 use crate::sys::call::RangeFn;
 use std::alloc::Layout;
@@ -162,6 +162,7 @@ extern "C" fn part_entry(arg: *mut c_void) {
     unsafe { free_part(at) };
     // SAFETY: PF-I2.
     let of = unsafe { &*part.of };
+    seize::come_back();
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
     let m = of.work(m, part.begin, part.end);
@@ -200,7 +201,8 @@ impl Loop {
             let stop = begin.saturating_add(steps.saturating_mul(grain)).min(end);
             // PF-I3
             gp.callbacks.set(gp.callbacks.get() + 1);
-            crate::sys::call::ranges(self.f, self.arg, begin, stop, if self.grain == 0 { i64::MAX } else { grain });
+            let grains = if self.grain == 0 { i64::MAX } else { grain };
+            seize::host(m, || crate::sys::call::ranges(self.f, self.arg, begin, stop, grains));
             begin = stop;
             gp.callbacks.set(gp.callbacks.get() - 1);
             m = back(m);

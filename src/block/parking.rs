@@ -92,7 +92,7 @@ impl Host {
         let ctx = m.swap_ctx(Ctx::Sched);
         let (curg, pins) = (m.curg.take(), m.pins());
         m.set_pins(0);
-        let parks = self.commit.is_none_or(|f| crate::sys::call::commit(f, self.arg, handle));
+        let parks = m.call_host(|| self.commit.is_none_or(|f| crate::sys::call::commit(f, self.arg, handle)));
         m.set_pins(pins);
         m.curg.set(curg);
         m.set_ctx(ctx);

@@ -208,12 +208,13 @@ fn count_locked(m: MRef, handle: u64) -> Result<()> {
 
 /// SCOPE-S2.
 pub extern "C" fn begin(arg: *mut c_void) {
+    crate::protocol::seize::come_back();
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
     let gp = park::running(m);
     // SAFETY: `spawn` stored a Child.
     let f = unsafe { std::mem::transmute::<*mut c_void, Child>(gp.child.get()) };
-    let result = crate::sys::call::child(f, arg);
+    let result = crate::protocol::seize::host(m, || crate::sys::call::child(f, arg));
     // SAFETY: as above; the M may be another one now.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
     if result < 0 {

@@ -11,7 +11,7 @@ use crate::gmp::allg::copied;
 use crate::gmp::error::Result;
 use crate::gmp::g::{Copied, GName, GRef, extra};
 use crate::gmp::m::MRef;
-use crate::protocol::{park, store};
+use crate::protocol::{park, seize, store};
 use crate::sys::{arch, call};
 use std::ffi::c_void;
 use std::ptr::from_ref;
@@ -38,6 +38,7 @@ pub unsafe fn copying(m: MRef, f: Entry, args: *const u8, len: usize) -> Option<
 }
 
 extern "C" fn begin_copied(f: *mut c_void) {
+    seize::come_back();
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(arch::current_m().cast()) }) else { return };
     let gp = park::running(m);
@@ -49,7 +50,8 @@ extern "C" fn begin_copied(f: *mut c_void) {
     gp.entry.set(f);
     gp.arg.set(here);
     // SAFETY: `copying` has passed a function of this type.
-    call::plain(unsafe { std::mem::transmute::<*mut c_void, Entry>(f) }, here);
+    let f = unsafe { std::mem::transmute::<*mut c_void, Entry>(f) };
+    seize::host(m, || call::plain(f, here));
     // The arguments' memory ends with this frame. (The function may have moved to another M, or be in the child of a
     // fork.)
     if let Some(gp) = cleanup::here().and_then(|m| m.g()).filter(|gp| !gp.cleanups.is_null()) {

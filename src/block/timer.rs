@@ -450,12 +450,13 @@ fn call(m: MRef, t: &'static HostTimer) -> Option<GRef> {
 
 /// TIMER-G1.
 extern "C" fn begin(arg: *mut c_void) {
+    crate::protocol::seize::come_back();
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }) else { return };
     // SAFETY: `call` passed its timer.
     let t: &'static HostTimer = unsafe { &*arg.cast::<HostTimer>() };
     if let What::Call(f, arg) = begins(m, t, park::running(m).goid.get()) {
-        crate::sys::call::plain(f, arg);
+        crate::protocol::seize::host(m, || crate::sys::call::plain(f, arg));
     }
 }
 

@@ -99,10 +99,16 @@ impl WaitGroup {
         if delta != 1 && delta != -1 {
             return self.add_seeing(m, delta);
         }
+        self.add_one(delta).map_or(Ok(()), |s| self.added(m, delta, s))
+    }
+
+    /// WAITGROUP-D1 for a delta of 1 or -1. Some: [`WaitGroup::added`] with this word follows.
+    #[inline(always)]
+    pub fn add_one(&self, delta: i32) -> Option<u64> {
         // WAITGROUP-D1. AcqRel: see Orderings.
         let change = steps(i64::from(delta));
         let s = self.state.fetch_add(change, Ordering::AcqRel).wrapping_add(change);
-        if s == WAIT || (s as i64) < 0 { self.added(m, delta, s) } else { Ok(()) }
+        (s == WAIT || (s as i64) < 0).then_some(s)
     }
 
     /// As [`WaitGroup::add`], if the change is right and ends no wait. False: nothing has changed.
@@ -138,7 +144,7 @@ impl WaitGroup {
 
     /// WAITGROUP-D2 and WAITGROUP-D3; `s` is the word after the change.
     #[cold]
-    fn added(&self, m: MRef, delta: i32, s: u64) -> Result<()> {
+    pub fn added(&self, m: MRef, delta: i32, s: u64) -> Result<()> {
         widen!();
         if s == WAIT {
             self.release(m);

@@ -120,7 +120,7 @@ pub unsafe extern "C" fn gmx_wait_on_address(
     if !word.is_as_expected() {
         return failed(Error::Again);
     }
-    tried(address::wait(m, addr as usize, waitq::deadline_of(timeout), || word.is_as_expected()))
+    tried(address::wait(*m, addr as usize, waitq::deadline_of(timeout), || word.is_as_expected()))
 }
 
 /// Wakes those that wait for addr in gmx_wait_on_address, at most n, in the order in which they began to wait. Change
@@ -141,7 +141,7 @@ pub extern "C" fn gmx_wake_address(addr: *const c_void, n: u32) -> gmx_status {
         return GMX_EINVAL;
     }
     match any() {
-        Ok(m) => i32::try_from(address::wake(m, addr as usize, n)).unwrap_or(i32::MAX),
+        Ok(m) => i32::try_from(address::wake(*m, addr as usize, n)).unwrap_or(i32::MAX),
         Err(status) => status,
     }
 }

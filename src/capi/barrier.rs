@@ -84,7 +84,7 @@ pub unsafe extern "C" fn gmx_barrier_wait_timeout(b: *mut gmx_barrier, timeout: 
         Err(status) => return status,
     };
     let waits = timeout > 0;
-    match barrier.wait(m, waitq::deadline_of(timeout).filter(|_| waits), waits) {
+    match barrier.wait(*m, waitq::deadline_of(timeout).filter(|_| waits), waits) {
         Ok(last) => {
             if !serial.is_null() {
                 // SAFETY: the caller's promise.

@@ -43,7 +43,7 @@ pub(super) fn token_of(m: MRef, handle: gmx_cancel) -> Result<Option<Ref>, gmx_s
 
 fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
     let m = any()?;
-    Ok(token_of(m, handle)?.and_then(|token| cancel::reason(m, &token)))
+    Ok(token_of(*m, handle)?.and_then(|token| cancel::reason(*m, &token)))
 }
 
 /// Makes a token. It is canceled by gmx_cancel_now, after timeout nanoseconds, or with the token parent (0: no parent).
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *
         0 => Ok(None),
         parent => cancel::find(m.sched(), parent, false).map(Some),
     };
-    match parent.and_then(|parent| cancel::make(m, parent.as_ref(), waitq::deadline_of(timeout))) {
+    match parent.and_then(|parent| cancel::make(*m, parent.as_ref(), waitq::deadline_of(timeout))) {
         Ok(token) => {
             // SAFETY: the caller's promise.
             unsafe { *out = token.forget().handle.get() };
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *
 pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
     match any() {
         Ok(m) => map(cancel::find(m.sched(), token, false).map(|token| {
-            cancel::cancel(m, &token, Reason::BY_HAND);
+            cancel::cancel(*m, &token, Reason::BY_HAND);
         })),
         Err(status) => status,
     }
@@ -123,7 +123,7 @@ pub extern "C" fn gmx_cancel_now_because(token: gmx_cancel, reason: gmx_status) 
     let Some(reason) = Reason::own(reason) else { return GMX_EINVAL };
     match any() {
         Ok(m) => map(cancel::find(m.sched(), token, false).map(|token| {
-            cancel::cancel(m, &token, reason);
+            cancel::cancel(*m, &token, reason);
         })),
         Err(status) => status,
     }
@@ -184,10 +184,11 @@ pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i
     if deadline.is_null() {
         return GMX_EINVAL;
     }
-    match any().and_then(|m| token_of(m, token)) {
-        Ok(token) => {
+    let of = |m: Inside| Ok(token_of(*m, token)?.map_or(i64::MAX, |token| token.deadline()));
+    match any().and_then(of) {
+        Ok(at) => {
             // SAFETY: the caller's promise.
-            unsafe { *deadline = token.map_or(i64::MAX, |token| token.deadline()) };
+            unsafe { *deadline = at };
             GMX_OK
         }
         Err(status) => status,
@@ -237,7 +238,7 @@ pub unsafe extern "C" fn gmx_cancel_use(token: gmx_cancel, previous: *mut gmx_ca
         Ok(m) => m,
         Err(status) => return status,
     };
-    let Some(gp) = holder(m) else { return GMX_ENOTG };
+    let Some(gp) = holder(*m) else { return GMX_ENOTG };
     let token = match token {
         0 => None,
         token => match cancel::find(m.sched(), token, true) {
@@ -279,7 +280,7 @@ pub unsafe extern "C" fn gmx_cancel_use(token: gmx_cancel, previous: *mut gmx_ca
 /// Since: 0.2
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_locks(too: bool) -> bool {
-    any().ok().and_then(holder).is_some_and(|gp| cancel::set_locks(gp, too))
+    any().is_ok_and(|m| holder(*m).is_some_and(|gp| cancel::set_locks(gp, too)))
 }
 
 /// Begins a shield around the caller: until gmx_cancel_unshield no token ends what the caller waits for. It is for code
@@ -328,7 +329,7 @@ pub extern "C" fn gmx_cancel_unshield() -> gmx_status {
 
 fn shield(f: fn(GRef) -> crate::gmp::Result<()>) -> gmx_status {
     match any() {
-        Ok(m) => holder(m).map_or(GMX_ENOTG, |gp| map(f(gp))),
+        Ok(m) => holder(*m).map_or(GMX_ENOTG, |gp| map(f(gp))),
         Err(status) => status,
     }
 }
@@ -380,7 +381,7 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
 pub extern "C" fn gmx_cancel_g(g: gmx_g, reason: gmx_status) -> gmx_status {
     let Some(reason) = Reason::own(reason) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(cancel::cancel_g(m, g, reason).map(|_| ())),
+        Ok(m) => map(cancel::cancel_g(*m, g, reason).map(|_| ())),
         Err(status) => status,
     }
 }

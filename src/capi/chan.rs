@@ -10,6 +10,7 @@ use crate::block::select::{self, Cases};
 use crate::gmp::error::Error;
 use crate::gmp::g::WaitReason;
 use crate::gmp::m::MRef;
+use crate::protocol::seize;
 use crate::sys::call;
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -205,12 +206,13 @@ pub unsafe extern "C" fn gmx_chan_free(chan: *mut gmx_chan) -> gmx_status {
 ///
 /// # Safety
 /// `c` is null or points to a channel that lives as long as it is used.
-unsafe fn ask<'a>(c: *mut gmx_chan) -> Result<&'a Chan, gmx_status> {
+unsafe fn ask<'a>(c: *mut gmx_chan) -> Result<(&'a Chan, Inside), gmx_status> {
     if c.is_null() {
         return Err(GMX_EINVAL);
     }
+    let m = any()?;
     // SAFETY: the caller's promise.
-    unsafe { chan(any()?, c) }.ok_or(GMX_EINVAL)
+    Ok((unsafe { chan(*m, c) }.ok_or(GMX_EINVAL)?, m))
 }
 
 /// Calls `f` with a channel that must not be NULL, from any context.
@@ -227,8 +229,8 @@ unsafe fn with(c: *mut gmx_chan, f: impl FnOnce(MRef, &Chan) -> gmx_status) -> g
         Err(status) => return status,
     };
     // SAFETY: the caller's promise.
-    match unsafe { chan(m, c) } {
-        Some(c) => f(m, c),
+    match unsafe { chan(*m, c) } {
+        Some(c) => f(*m, c),
         None => GMX_EINVAL,
     }
 }
@@ -244,22 +246,22 @@ unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx
         Err(status) => return status,
     };
     if c.is_null() {
-        return transfer_null(m, op, timeout);
+        return transfer_null(*m, op, timeout);
     }
     // SAFETY: the caller's promise.
-    let Some(c) = (unsafe { chan(m, c) }) else { return GMX_EINVAL };
+    let Some(c) = (unsafe { chan(*m, c) }) else { return GMX_EINVAL };
     if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
         return GMX_EINVAL;
     }
     if timeout <= 0 {
-        return match c.try_transfer(m, op, elem) {
+        return match c.try_transfer(*m, op, elem) {
             Err(Error::Again) => failed(Error::TimedOut),
             r => tried(r),
         };
     }
     tried(match op {
-        Op::Send => c.send(m, elem, timeout),
-        Op::Recv => c.recv(m, elem, timeout),
+        Op::Send => c.send(*m, elem, timeout),
+        Op::Recv => c.recv(*m, elem, timeout),
     })
 }
 
@@ -301,18 +303,18 @@ unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
 #[inline(never)]
 unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
     if c.is_null() {
-        return failed(Error::Again);
+        return failed_outside(Error::Again);
     }
     let m = match any() {
         Ok(m) => m,
         Err(status) => return status,
     };
     // SAFETY: the caller's promise.
-    let Some(c) = (unsafe { chan(m, c) }) else { return GMX_EINVAL };
+    let Some(c) = (unsafe { chan(*m, c) }) else { return GMX_EINVAL };
     if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
         return GMX_EINVAL;
     }
-    tried(c.try_transfer(m, op, elem))
+    tried(c.try_transfer(*m, op, elem))
 }
 
 /// Sends a value: gives it to a receiver that waits, or puts it behind the others, or waits for either. NULL as a
@@ -502,7 +504,7 @@ pub unsafe extern "C" fn gmx_chan_close_drop(
         with(chan, |m, c| {
             c.close_drop(m, |elem| {
                 if let Some(f) = drop {
-                    call::dropped(f, arg, elem.cast());
+                    seize::host(m, || call::dropped(f, arg, elem.cast()));
                 }
             });
             GMX_OK
@@ -565,7 +567,7 @@ pub unsafe extern "C" fn gmx_chan_cap(chan: *mut gmx_chan) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_is_closed(chan: *mut gmx_chan) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { ask(chan) }.is_ok_and(Chan::is_closed)
+    unsafe { ask(chan) }.is_ok_and(|(chan, _inside)| chan.is_closed())
 }
 
 /// How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A
@@ -598,7 +600,7 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 ) -> gmx_status {
     // SAFETY: the caller's promise.
     let (sending, receiving) = match unsafe { ask(chan) } {
-        Ok(c) => c.waiters(),
+        Ok((chan, _inside)) => chan.waiters(),
         Err(status) => return status,
     };
     for (out, n) in [(senders, sending), (receivers, receiving)] {
@@ -655,7 +657,7 @@ pub unsafe extern "C" fn gmx_select(
 ) -> gmx_status {
     // SAFETY: the caller's promise.
     let (i, status) = match unsafe { select_one(cases, n, timeout) } {
-        Ok((i, r)) => (i, tried(r)),
+        Ok(chosen) => chosen,
         Err(status) => (n, status),
     };
     if !chosen.is_null() {
@@ -668,11 +670,7 @@ pub unsafe extern "C" fn gmx_select(
 /// # Safety
 /// As for gmx_select.
 #[inline(always)]
-unsafe fn select_one(
-    cases: *mut gmx_select_case,
-    n: usize,
-    timeout: i64,
-) -> Result<(usize, crate::gmp::Result<()>), gmx_status> {
+unsafe fn select_one(cases: *mut gmx_select_case, n: usize, timeout: i64) -> Result<(usize, gmx_status), gmx_status> {
     let m = if timeout <= 0 { any() } else { may_wait() }?;
     if (n != 0 && cases.is_null()) || !cases.is_aligned() || n > u32::MAX as usize {
         return Err(GMX_EINVAL);
@@ -680,10 +678,10 @@ unsafe fn select_one(
     // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
     let all: &[Case] = if n == 0 { &[] } else { unsafe { std::slice::from_raw_parts(cases.cast::<Case>(), n) } };
     // SAFETY: as above.
-    if !all.iter().all(|case| unsafe { fits(m, case) }) {
+    if !all.iter().all(|case| unsafe { fits(*m, case) }) {
         return Err(GMX_EINVAL);
     }
-    select::select(m, Cases(all), timeout).map_err(failed)
+    select::select(*m, Cases(all), timeout).map(|(i, r)| (i, tried(r))).map_err(failed)
 }
 
 /// Whether a case can be done.

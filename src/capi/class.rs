@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::block::{class, waitq};
+use crate::protocol::seize;
 use std::ffi::{c_char, c_void};
 
 /// A class of blocking calls, of which so many run at a time. A handle is never used again, and 0 is no handle.
@@ -41,7 +42,7 @@ pub unsafe extern "C" fn gmx_class_new(limit: u32, name: *const c_char, out: *mu
     }
     // SAFETY: the caller's promise.
     let name = unsafe { super::g::copy_name(name) };
-    match started().and_then(|m| class::make(m, limit, name).map_err(status::from)) {
+    match started().and_then(|m| class::make(*m, limit, name).map_err(status::from)) {
         Ok(handle) => {
             // SAFETY: as above.
             unsafe { *out = handle };
@@ -64,7 +65,7 @@ pub unsafe extern "C" fn gmx_class_new(limit: u32, name: *const c_char, out: *mu
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_class_free(class: gmx_class) -> gmx_status {
     match any() {
-        Ok(m) => map(class::free(m, class)),
+        Ok(m) => map(class::free(*m, class)),
         Err(status) => status,
     }
 }
@@ -95,8 +96,8 @@ pub extern "C" fn gmx_blocking_in(
         return GMX_EINVAL;
     }
     match may_wait() {
-        Ok(m) => tried(class::run_in(m, class, waitq::deadline_of(timeout), || {
-            gmx_blocking(r#fn, arg);
+        Ok(m) => tried(class::run_in(*m, class, waitq::deadline_of(timeout), || {
+            seize::outside(|| gmx_blocking(r#fn, arg));
         })),
         Err(status) => status,
     }

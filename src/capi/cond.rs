@@ -68,7 +68,7 @@ pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mut
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => tried(cond.wait(m, mutex, waitq::deadline_of(timeout))),
+        Ok(m) => tried(cond.wait(*m, mutex, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn gmx_cond_signal(c: *mut gmx_cond) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(cond) = (unsafe { object(c) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(cond.signal(m)),
+        Ok(m) => map(cond.signal(*m)),
         Err(status) => status,
     }
 }
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn gmx_cond_broadcast(c: *mut gmx_cond) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(cond) = (unsafe { object(c) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(cond.broadcast(m)),
+        Ok(m) => map(cond.broadcast(*m)),
         Err(status) => status,
     }
 }

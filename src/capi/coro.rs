@@ -81,7 +81,7 @@ pub unsafe extern "C" fn gmx_coro_new(
     if what.stack_size != 0 && m.sched().stacks.ensure(what.stack_size as usize).is_err() {
         return GMX_ENOMEM;
     }
-    match coro::make(m, &what) {
+    match coro::make(*m, &what) {
         Ok(handle) => {
             // SAFETY: writable by the caller's promise.
             unsafe { *co = handle };
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn gmx_coro_new(
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_coro_switch(co: gmx_coro) -> gmx_status {
     match may_wait() {
-        Ok(m) => tried(coro::switch(m, co)),
+        Ok(m) => tried(coro::switch(*m, co)),
         Err(status) => status,
     }
 }
@@ -139,7 +139,7 @@ pub extern "C" fn gmx_coro_switch(co: gmx_coro) -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_coro_free(co: gmx_coro) -> gmx_status {
     match may_wait() {
-        Ok(m) => tried(coro::close(m, co)),
+        Ok(m) => tried(coro::close(*m, co)),
         Err(status) => status,
     }
 }

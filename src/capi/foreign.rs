@@ -8,7 +8,7 @@ use super::*;
 use crate::block::{cancel, scope};
 use crate::gmp::g::GRef;
 use crate::gmp::m::{Ctx, MRef};
-use crate::protocol::{foreign, lockedm, park};
+use crate::protocol::{foreign, lockedm, park, seize};
 use crate::sched::run;
 use crate::sync::Ordering;
 use crate::sys::arch::stack_pointer;
@@ -36,12 +36,12 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
     match m.ctx() {
         Ctx::Foreign => {}
         Ctx::G => return GMX_EPERM,
-        _ => return why_not(m),
+        _ => return why_not(*m),
     }
     m.sched().stats.spawned.fetch_add(1, Ordering::SeqCst);
     m.attached.set(true);
-    if m.sched().is_closing() || foreign::enter_go(m).is_none() {
-        run::count_detach(m);
+    if m.sched().is_closing() || foreign::enter_go(*m).is_none() {
+        run::count_detach(*m);
         return GMX_ESHUTDOWN;
     }
     GMX_OK
@@ -61,7 +61,7 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_detach_thread() -> gmx_status {
-    let Some(m) = MRef::current() else { return GMX_EPERM };
+    let Some(m) = MRef::current().map(Inside::enter) else { return GMX_EPERM };
     if !m.attached.get() || m.own_g().callbacks.get() != 0 {
         return GMX_EPERM;
     }
@@ -70,7 +70,7 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
     }
     let gp = m.own_g();
     // Destructors need a P. With none to run one in a syscall goes as it is, also if it would wait long for a P.
-    let m = if m.ctx() == Ctx::Syscall && gp.keys.is_null() { m } else { run::close_open_brackets(m, gp) };
+    let m = if m.ctx() == Ctx::Syscall && gp.keys.is_null() { *m } else { run::close_open_brackets(*m, gp) };
     gp.locks.set(0);
     run::end_thread_g(m, gp);
     scope::on_exit_inside(m, gp);
@@ -103,28 +103,28 @@ pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
     };
     match m.ctx() {
         Ctx::Foreign => {
-            let Some(gp) = foreign::enter_counted(m) else { return GMX_ESHUTDOWN };
-            call(gp, f, arg);
-            let m = run::close_open_brackets(m, gp);
+            let Some(gp) = foreign::enter_counted(*m) else { return GMX_ESHUTDOWN };
+            call(*m, gp, f, arg);
+            let m = run::close_open_brackets(*m, gp);
             foreign::count_end(m);
             foreign::leave_go(m, gp, stack_pointer());
             m.sched().tell_watchers();
             GMX_OK
         }
         Ctx::G => {
-            call(park::running(m), f, arg);
+            call(*m, park::running(*m), f, arg);
             GMX_OK
         }
-        Ctx::Syscall => in_syscall(m, f, arg),
+        Ctx::Syscall => in_syscall(*m, f, arg),
         _ => GMX_ENOTG,
     }
 }
 
 /// Counted in the G: it may be on another thread afterwards.
 #[inline(always)]
-fn call(gp: GRef, f: extern "C" fn(*mut c_void), arg: *mut c_void) {
+fn call(m: MRef, gp: GRef, f: extern "C" fn(*mut c_void), arg: *mut c_void) {
     gp.callbacks.set(gp.callbacks.get() + 1);
-    crate::sys::call::plain(f, arg);
+    seize::host(m, || crate::sys::call::plain(f, arg));
     gp.callbacks.set(gp.callbacks.get() - 1);
 }
 
@@ -135,7 +135,7 @@ fn in_syscall(m: MRef, f: extern "C" fn(*mut c_void), arg: *mut c_void) -> gmx_s
     gp.ties.set(gp.ties.get() + 1);
     lockedm::lock(m, gp);
     let m = run::exit_syscall(m, gp);
-    call(gp, f, arg);
+    call(m, gp, f, arg);
     let m = run::close_open_brackets(m, gp);
     gp.ties.set(gp.ties.get() - 1);
     lockedm::unlock(m, gp);

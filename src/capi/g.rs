@@ -51,6 +51,9 @@ pub const GMX_SPAWN_INHERIT: u32 = 16;
 /// is the current token at the start, and it is freed when the goroutine ends. With GMX_SPAWN_INHERIT it is below the
 /// caller's current token, otherwise below none.
 pub const GMX_SPAWN_CANCELLABLE: u32 = 32;
+/// gmx_spawn_opts.flags: the goroutine keeps its P while it calls nothing of the library, as without
+/// GMX_CONFIG_PREEMPT. Others wait for it.
+pub const GMX_SPAWN_NO_PREEMPT: u32 = 64;
 
 /// The most bytes that gmx_spawn_copy copies.
 pub const GMX_SPAWN_COPY_MAX: u32 = 128;
@@ -102,8 +105,8 @@ pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut 
         Err(status) => return status,
     };
     let what = store::Spawn { entry: f as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE };
-    match store::newproc(m, &what) {
-        Some(gp) => submit(m, gp),
+    match store::newproc(*m, &what) {
+        Some(gp) => submit(*m, gp),
         None => GMX_ENOMEM,
     }
 }
@@ -145,8 +148,8 @@ pub unsafe extern "C" fn gmx_spawn_copy(
         Err(status) => return status,
     };
     // SAFETY: the caller's promise; size was checked.
-    match unsafe { spawn::copying(m, f, args.cast(), size) } {
-        Some(gp) => submit(m, gp),
+    match unsafe { spawn::copying(*m, f, args.cast(), size) } {
+        Some(gp) => submit(*m, gp),
         None => GMX_ENOMEM,
     }
 }
@@ -201,12 +204,12 @@ pub unsafe extern "C" fn gmx_spawn_with(
         Err(status) => return status,
     };
     // SAFETY: `name` is null or terminated, by the caller's promise.
-    let gp = match unsafe { new_g(m, f, arg, flags, stack_size, name) } {
+    let gp = match unsafe { new_g(*m, f, arg, flags, stack_size, name) } {
         Ok(gp) => gp,
         Err(status) => return status,
     };
     // SAFETY: the caller's promise.
-    unsafe { send_off(m, gp, g, child_first, submit) }
+    unsafe { send_off(*m, gp, g, child_first, submit) }
 }
 
 /// With options that most spawns do without, or wrong ones.
@@ -226,7 +229,8 @@ unsafe fn spawn_rarely(
         | GMX_SPAWN_WIPE
         | GMX_SPAWN_LAST
         | GMX_SPAWN_INHERIT
-        | GMX_SPAWN_CANCELLABLE;
+        | GMX_SPAWN_CANCELLABLE
+        | GMX_SPAWN_NO_PREEMPT;
     let asked = |flag| o.flags & flag != 0;
     let (child_first, last) = (asked(GMX_SPAWN_CHILD_FIRST), asked(GMX_SPAWN_LAST));
     if o.flags & !known != 0 || child_first && last || o.reserved != 0 || o.stack_size > MAX_STACK {
@@ -238,6 +242,9 @@ unsafe fn spawn_rarely(
     };
     let mut flags = if asked(GMX_SPAWN_JOINABLE) { gflag::JOINABLE } else { 0 };
     let mut stack_size = o.stack_size as u32;
+    if asked(GMX_SPAWN_NO_PREEMPT) {
+        flags |= gflag::NO_PREEMPT;
+    }
     if asked(GMX_SPAWN_WIPE) {
         flags |= gflag::WIPE;
         // Its stack is not one of those that all have, though it may be as large.
@@ -251,17 +258,17 @@ unsafe fn spawn_rarely(
         flags |= gflag::CANCELLABLE;
     }
     // SAFETY: the caller's promise.
-    let gp = match unsafe { new_g(m, f, arg, flags, stack_size, o.name) } {
+    let gp = match unsafe { new_g(*m, f, arg, flags, stack_size, o.name) } {
         Ok(gp) => gp,
         Err(status) => return status,
     };
     let mut submit: fn(MRef, GRef) -> gmx_status = if last { submit_last } else { submit };
-    let above = if asked(GMX_SPAWN_INHERIT) { super::cancel::holder(m) } else { None };
+    let above = if asked(GMX_SPAWN_INHERIT) { super::cancel::holder(*m) } else { None };
     if own || above.is_some() {
         // Checked here alone: a G that is forgotten later would leave its token to the next one.
         if m.p().is_none() {
             if m.sched().is_closing() {
-                store::unmake(m, gp);
+                store::unmake(*m, gp);
                 return GMX_ESHUTDOWN;
             }
             submit = |m, gp| {
@@ -270,20 +277,20 @@ unsafe fn spawn_rarely(
             };
         }
         let given = match above {
-            above if own => cancel::give_own(m, above, gp),
+            above if own => cancel::give_own(*m, above, gp),
             Some(spawner) => {
-                cancel::inherit(m, spawner, gp);
+                cancel::inherit(*m, spawner, gp);
                 Ok(())
             }
             None => Ok(()),
         };
         if let Err(e) = given {
-            store::unmake(m, gp);
+            store::unmake(*m, gp);
             return status::from(e);
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { send_off(m, gp, g, child_first, submit) }
+    unsafe { send_off(*m, gp, g, child_first, submit) }
 }
 
 fn submit_last(m: MRef, gp: GRef) -> gmx_status {
@@ -384,7 +391,7 @@ pub(super) unsafe fn copy_name(name: *const c_char) -> GName {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
     match may_wait() {
-        Ok(m) => tried(join::join(m, g, waitq::deadline_of(timeout))),
+        Ok(m) => tried(join::join(*m, g, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -402,7 +409,7 @@ pub extern "C" fn gmx_join(g: gmx_g, timeout: i64) -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_detach(g: gmx_g) -> gmx_status {
     match any() {
-        Ok(m) => map(join::detach(m, g)),
+        Ok(m) => map(join::detach(*m, g)),
         Err(status) => status,
     }
 }
@@ -421,7 +428,7 @@ pub extern "C" fn gmx_detach(g: gmx_g) -> gmx_status {
 pub extern "C" fn gmx_yield() -> gmx_status {
     match may_wait() {
         Ok(m) if m.ctx() == Ctx::G => {
-            park::gosched(m);
+            park::gosched(*m);
             GMX_OK
         }
         Ok(_) => {
@@ -453,10 +460,10 @@ pub extern "C" fn gmx_goexit() -> gmx_status {
     if m.ctx() == Ctx::Sched {
         return GMX_ENOTG;
     }
-    if m.is_extra() || park::running(m).callbacks.get() != 0 {
+    if m.is_extra() || park::running(*m).callbacks.get() != 0 {
         return GMX_EPERM;
     }
-    run::goexit_now(park::running(m))
+    run::goexit_now(park::running(*m))
 }
 
 /// The goroutine that the caller runs on.
@@ -577,7 +584,8 @@ pub extern "C" fn gmx_park(
 ) -> gmx_status {
     match MRef::current() {
         Some(m) if m.is_free() && parking::is_alone(m) => {
-            parking::park_alone(m, commit, arg, WaitReason::host(reason));
+            let m = Inside::enter(m);
+            parking::park_alone(*m, commit, arg, WaitReason::host(reason));
             GMX_OK
         }
         _ => park_for(commit, arg, reason, FOREVER),
@@ -592,7 +600,7 @@ fn park_for(
     timeout: i64,
 ) -> gmx_status {
     match may_wait() {
-        Ok(m) => tried(parking::park(m, commit, arg, WaitReason::host(reason), timeout)),
+        Ok(m) => tried(parking::park(*m, commit, arg, WaitReason::host(reason), timeout)),
         Err(status) => status,
     }
 }
@@ -644,7 +652,7 @@ pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
         Err(status) => return status,
     };
     let Some(gp) = m.sched().g_of(g) else { return GMX_ESTALE };
-    if parking::ready(m, gp, g) {
+    if parking::ready(*m, gp, g) {
         GMX_OK
     } else if gp.handle_is(g) && !join::is_over(gp) {
         GMX_EPERM
@@ -670,11 +678,11 @@ pub extern "C" fn gmx_lock_os_thread() -> gmx_status {
         Ok(m) => m,
         Err(status) => return status,
     };
-    let gp = park::running(m);
+    let gp = park::running(*m);
     let Some(n) = gp.locks.get().checked_add(1) else { return GMX_EAGAIN };
     gp.locks.set(n);
     if n == 1 {
-        lockedm::lock(m, gp);
+        lockedm::lock(*m, gp);
     }
     GMX_OK
 }
@@ -695,21 +703,21 @@ pub extern "C" fn gmx_unlock_os_thread() -> gmx_status {
         Ok(m) => m,
         Err(status) => return status,
     };
-    let gp = park::running(m);
+    let gp = park::running(*m);
     let Some(n) = gp.locks.get().checked_sub(1) else { return GMX_EPERM };
     gp.locks.set(n);
     if n == 0 {
-        lockedm::unlock(m, gp);
+        lockedm::unlock(*m, gp);
     }
     GMX_OK
 }
 
 /// The M of a G with a P, pinned or not, also when it has stopped the world.
-fn on_g_pinned() -> Result<MRef, gmx_status> {
+fn on_g_pinned() -> Result<Inside, gmx_status> {
     let m = MRef::current().ok_or(GMX_ENOTG)?;
     match m.ctx() {
-        Ctx::G => Ok(m),
-        Ctx::Stopped if m.p().is_some() => Ok(m),
+        Ctx::G => Ok(Inside::enter(m)),
+        Ctx::Stopped if m.p().is_some() => Ok(Inside::enter(m)),
         _ => Err(why_not(m)),
     }
 }

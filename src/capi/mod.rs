@@ -63,13 +63,14 @@ pub use world::*;
 use crate::block::waitq::FOREVER;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
+use crate::protocol::seize::Inside;
 use crate::rt;
 
 /// The M of the caller, from any context, for what needs no runtime. It starts none.
 #[inline(always)]
-fn any() -> Result<MRef, gmx_status> {
+fn any() -> Result<Inside, gmx_status> {
     match MRef::current() {
-        Some(m) => Ok(m),
+        Some(m) => Ok(Inside::enter(m)),
         None => any_slow().get(),
     }
 }
@@ -82,9 +83,9 @@ fn any_slow() -> MOrStatus {
 
 /// The M of the caller, from any context, in a runtime that is up.
 #[inline(always)]
-fn started() -> Result<MRef, gmx_status> {
+fn started() -> Result<Inside, gmx_status> {
     match MRef::current() {
-        Some(m) if m.ctx() != Ctx::Foreign => Ok(m),
+        Some(m) if m.ctx() != Ctx::Foreign => Ok(Inside::enter(m)),
         _ => started_slow().get(),
     }
 }
@@ -107,10 +108,10 @@ impl MOrStatus {
     }
 
     #[inline(always)]
-    fn get(self) -> Result<MRef, gmx_status> {
+    fn get(self) -> Result<Inside, gmx_status> {
         // SAFETY: not a status, hence the M that `new` was given.
         match unsafe { MRef::from_ptr(self.0 as *mut _) } {
-            Some(m) if !(-4096..0).contains(&self.0) => Ok(m),
+            Some(m) if !(-4096..0).contains(&self.0) => Ok(Inside::enter(m)),
             _ => Err(self.0 as gmx_status),
         }
     }
@@ -144,9 +145,9 @@ unsafe fn object<'a, T: Object>(o: *mut T) -> Option<&'a T::Is> {
 
 /// The M of a caller that may wait.
 #[inline(always)]
-fn may_wait() -> Result<MRef, gmx_status> {
+fn may_wait() -> Result<Inside, gmx_status> {
     match MRef::current() {
-        Some(m) if m.is_free() => Ok(m),
+        Some(m) if m.is_free() => Ok(Inside::enter(m)),
         _ => may_wait_slow().get(),
     }
 }
@@ -170,8 +171,8 @@ fn calm_id() -> Option<u64> {
 /// As [`may_wait`], and a safe point: what is asked of the caller's P is served.
 ///
 /// # Migrates
-fn may_wait_calmly() -> Result<MRef, gmx_status> {
-    may_wait().map(crate::block::vain::serve)
+fn may_wait_calmly() -> Result<Inside, gmx_status> {
+    may_wait().map(|m| m.then(crate::block::vain::serve))
 }
 
 /// Whether the caller is a G on a worker that is free to go.
@@ -183,7 +184,7 @@ fn is_free() -> bool {
 #[cold]
 #[inline(never)]
 fn may_wait_slow() -> MOrStatus {
-    MOrStatus::new(started().and_then(|m| match m.ctx() {
+    MOrStatus::new(rt::enter().map_err(status::from).and_then(|m| match m.ctx() {
         Ctx::G if m.pins() == 0 => Ok(m),
         Ctx::Foreign => Ok(m),
         _ => Err(why_not(m)),
@@ -192,9 +193,9 @@ fn may_wait_slow() -> MOrStatus {
 
 /// The M of a G that holds a P and may leave it.
 #[inline(always)]
-fn on_g() -> Result<MRef, gmx_status> {
+fn on_g() -> Result<Inside, gmx_status> {
     match MRef::current() {
-        Some(m) if m.is_free() => Ok(m),
+        Some(m) if m.is_free() => Ok(Inside::enter(m)),
         m => on_g_slow(m).get(),
     }
 }
@@ -224,6 +225,7 @@ fn waiters<T>(p: *const T, count: impl FnOnce(&Sched, u64) -> u32) -> u32 {
     if p.is_null() || !p.is_aligned() {
         return 0;
     }
+    let _inside = MRef::current().map(Inside::enter);
     rt::up().map_or(0, |sched| count(sched, p as u64))
 }
 
@@ -245,6 +247,15 @@ fn tried(r: crate::gmp::Result<()>) -> gmx_status {
         Ok(()) => GMX_OK,
         Err(e) => failed(e),
     }
+}
+
+/// As [`failed`], for a call that has not needed an M.
+///
+/// # Migrates
+#[cold]
+fn failed_outside(e: crate::gmp::error::Error) -> gmx_status {
+    let _inside = MRef::current().map(Inside::enter);
+    failed(e)
 }
 
 #[cold]

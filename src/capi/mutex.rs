@@ -56,7 +56,7 @@ unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait_calmly() {
-        Ok(m) => tried(mutex.lock(m, waitq::deadline_of(timeout)).1),
+        Ok(m) => tried(mutex.lock(*m, waitq::deadline_of(timeout)).1),
         Err(status) => status,
     }
 }
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => tried(mutex.try_lock(waitq::self_id(m))),
+        Ok(m) => tried(mutex.try_lock(waitq::self_id(*m))),
         Err(status) => status,
     }
 }
@@ -146,7 +146,7 @@ unsafe fn unlock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(mutex.unlock(m)),
+        Ok(m) => map(mutex.unlock(*m)),
         Err(status) => status,
     }
 }

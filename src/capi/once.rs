@@ -7,6 +7,7 @@ use super::*;
 use crate::block::once::{self, Begun, Frame, Once};
 use crate::block::waitq;
 use crate::gmp::m::MRef;
+use crate::protocol::seize;
 use crate::sys::call;
 use std::ffi::c_void;
 
@@ -105,7 +106,7 @@ unsafe fn do_timeout(
         Ok(m) => m,
         Err(status) => return status,
     };
-    let (m, begun) = once.begin(m, waitq::deadline_of(timeout));
+    let (m, begun) = once.begin(*m, waitq::deadline_of(timeout));
     match begun {
         Ok(Begun::Yes) => do_it(m, once, f, arg),
         begun => tried(begun.map(|_| ())),
@@ -116,7 +117,7 @@ fn do_it(m: MRef, once: &Once, f: extern "C" fn(*mut c_void), arg: *mut c_void) 
     let gp = waitq::waiter(m);
     let mut frame = Frame::default();
     once.enter(gp, &mut frame);
-    call::plain(f, arg);
+    seize::host(m, || call::plain(f, arg));
     frame.leave(gp);
     // It may be on another thread now.
     match MRef::current() {

@@ -40,7 +40,7 @@ pub extern "C" fn gmx_gomaxprocs(n: i32) -> i32 {
     };
     let sched = m.sched();
     let before = sched.procs_follow.replace(false);
-    world::gomaxprocs(m, n).unwrap_or_else(|e| {
+    world::gomaxprocs(*m, n).unwrap_or_else(|e| {
         sched.procs_follow.set(before);
         status::from(e)
     })
@@ -79,7 +79,7 @@ pub extern "C" fn gmx_set_default_gomaxprocs() -> gmx_status {
         Err(status) => return status,
     };
     m.sched().procs_follow.set(true);
-    map(world::gomaxprocs(m, gmx_num_cpu()).map(drop))
+    map(world::gomaxprocs(*m, gmx_num_cpu()).map(drop))
 }
 
 /// Keeps the calling goroutine on its P until gmx_unpin: no other goroutine uses this P meanwhile. For short stretches:
@@ -97,7 +97,12 @@ pub extern "C" fn gmx_set_default_gomaxprocs() -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_pin() -> i32 {
     match MRef::current() {
-        Some(m) if m.pin() => m.must_p().id as i32,
+        Some(m) if m.ctx() == Ctx::G => {
+            // Its P may have been taken.
+            let m = Inside::enter(m);
+            m.pin();
+            m.must_p().id as i32
+        }
         _ => pin_slow(),
     }
 }
@@ -131,11 +136,14 @@ fn pin_slow() -> i32 {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_unpin() -> gmx_status {
-    let Some(m) = MRef::current() else { return unpin_slow() };
+    let Some(m) = MRef::current().map(Inside::enter) else { return unpin_slow() };
     match m.unpin() {
-        Some(0) if m.p().is_none_or(|pp| pp.requests() != 0) => unpinned(m),
+        Some(0) if m.p().is_none_or(|pp| pp.requests() != 0) => unpinned(*m),
         Some(_) => GMX_OK,
-        None => unpin_slow(),
+        None => {
+            drop(m);
+            unpin_slow()
+        }
     }
 }
 
@@ -224,7 +232,7 @@ fn slot<'a>(sched: &Sched, p: &'a PRef, key: gmx_p_key) -> Option<&'a OwnPtr<c_v
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
-    let Some(m) = MRef::current() else { return GMX_ENOTG };
+    let Some(m) = MRef::current().map(Inside::enter) else { return GMX_ENOTG };
     if m.ctx() == Ctx::Syscall {
         return GMX_EINSYSCALL;
     }

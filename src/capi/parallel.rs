@@ -48,7 +48,7 @@ pub extern "C" fn gmx_parallel_for(
 ) -> gmx_status {
     let Some(f) = r#fn.filter(|_| n >= 0 && grain >= 0) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => tried(parallel::run(m, n, grain, f, arg)),
+        Ok(m) => tried(parallel::run(*m, n, grain, f, arg)),
         Err(status) => status,
     }
 }

@@ -41,7 +41,7 @@ pub unsafe extern "C" fn gmx_rmutex_lock(m: *mut gmx_rmutex, timeout: i64) -> gm
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait_calmly() {
-        Ok(m) => tried(mutex.lock(m, waitq::deadline_of(timeout))),
+        Ok(m) => tried(mutex.lock(*m, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn gmx_rmutex_try_lock(m: *mut gmx_rmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => tried(mutex.try_lock(m)),
+        Ok(m) => tried(mutex.try_lock(*m)),
         Err(status) => status,
     }
 }
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn gmx_rmutex_unlock(m: *mut gmx_rmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(mutex.unlock(m)),
+        Ok(m) => map(mutex.unlock(*m)),
         Err(status) => status,
     }
 }

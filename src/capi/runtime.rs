@@ -7,7 +7,7 @@
 
 use super::*;
 use crate::gmp::m::{Ctx, MRef};
-use crate::rt::config::{Guards, Options};
+use crate::rt::config::{Guards, Options, Preempt};
 use std::ffi::{c_char, c_void};
 
 /// gmx_config.flags: the library does not handle SIGSEGV and SIGBUS. So it reports no stack overflow, and no other
@@ -30,13 +30,31 @@ pub const GMX_CONFIG_NO_FILES: u32 = 8;
 /// gmx_config gets GMX_ENOMEM.
 pub const GMX_CONFIG_ALL_AT_START: u32 = 16;
 
+/// gmx_config.flags: code that calls nothing of the library does not hold others up. At the end of its slice, and when
+/// a resize or a barrier needs its P, another thread takes the P from it; a pinned goroutine keeps its P. The goroutine
+/// stays on its thread. While it sleeps in the system the thread is left alone, so a call that blocks needs no
+/// gmx_enter_syscall; if it computes, the thread is held between two instructions until it has a P again. The signal
+/// for that (SIGURG, from a timer on the thread's own CPU clock) interrupts no system call.
+///
+/// On one P, other goroutines may then run between two calls of the library, as they do on several. Values of
+/// gmx_p_get stay this goroutine's only while it is pinned. A stop of the world waits for a safe point, as without the
+/// flag. GMXDEBUG=preempt=1 does the same, and preempt=0 the opposite. It has no effect without membarrier.
+pub const GMX_CONFIG_PREEMPT: u32 = 256;
+/// gmx_config.flags: as GMX_CONFIG_PREEMPT, but no thread is held, and no signal is used. A goroutine that computes on
+/// at the end of its slice loses its P all the same, so more threads compute than there are Ps. It is what
+/// GMX_CONFIG_PREEMPT does where the system has no such timers, before Linux 5.10, and with GMX_CONFIG_ALL_AT_START.
+/// GMXDEBUG=preempt=nosignal does the same.
+pub const GMX_CONFIG_PREEMPT_NO_SIGNAL: u32 = 512;
+
 const CONFIG_FLAGS: u32 = GMX_CONFIG_NO_SIGSEGV
     | GMX_CONFIG_NO_MEMBARRIER
     | GMX_CONFIG_NO_FILES
     | GMX_CONFIG_ALL_AT_START
     | GUARD_FLAGS
     | GMX_CONFIG_NO_STACK_DUMP
-    | GMX_CONFIG_ADDRESSES;
+    | GMX_CONFIG_ADDRESSES
+    | GMX_CONFIG_PREEMPT
+    | GMX_CONFIG_PREEMPT_NO_SIGNAL;
 
 /// As many as handles can name.
 const MOST_GOROUTINES: usize = crate::gmp::g::INDEX_MASK as usize;
@@ -186,6 +204,13 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
                 report: c.report,
                 report_arg: c.report_arg as usize,
                 no_sigsegv: c.flags & GMX_CONFIG_NO_SIGSEGV != 0,
+                preempt: if c.flags & GMX_CONFIG_PREEMPT_NO_SIGNAL != 0 {
+                    Preempt::NoSignal
+                } else if c.flags & GMX_CONFIG_PREEMPT != 0 {
+                    Preempt::On
+                } else {
+                    Preempt::Off
+                },
                 no_membarrier: c.flags & GMX_CONFIG_NO_MEMBARRIER != 0,
                 no_files: c.flags & GMX_CONFIG_NO_FILES != 0,
                 all_at_start: c.max_goroutines,
@@ -228,9 +253,9 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
         Err(status) => return status,
     };
     match m.ctx() {
-        Ctx::Foreign => map(rt::main_g::run(m, f as *mut c_void, arg)),
+        Ctx::Foreign => map(rt::main_g::run(*m, f as *mut c_void, arg)),
         Ctx::G => GMX_EPERM,
-        _ => why_not(m),
+        _ => why_not(*m),
     }
 }
 

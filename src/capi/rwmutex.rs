@@ -57,7 +57,7 @@ unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait_calmly() {
-        Ok(m) => tried(rw.write(m, waitq::deadline_of(timeout))),
+        Ok(m) => tried(rw.write(*m, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) if rw.write_alone(waitq::self_id(m)) => GMX_OK,
+        Ok(m) if rw.write_alone(waitq::self_id(*m)) => GMX_OK,
         Ok(_) => failed(Error::Busy),
         Err(status) => status,
     }
@@ -141,7 +141,7 @@ unsafe fn unlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(rw.write_unlock(m)),
+        Ok(m) => map(rw.write_unlock(*m)),
         Err(status) => status,
     }
 }
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
 #[inline(never)]
 fn rlock_entered(rw: &RwMutex, timeout: i64) -> gmx_status {
     match may_wait() {
-        Ok(m) => tried(rw.read_entered(m, waitq::deadline_of(timeout))),
+        Ok(m) => tried(rw.read_entered(*m, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -189,7 +189,7 @@ unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => tried(rw.read(m, waitq::deadline_of(timeout))),
+        Ok(m) => tried(rw.read(*m, waitq::deadline_of(timeout))),
         Err(status) => status,
     }
 }
@@ -240,7 +240,7 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout:
 pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
-    tried(rw.try_read())
+    rw.try_read().map_or_else(failed_outside, |()| GMX_OK)
 }
 
 /// Unlocks it after reading.
@@ -273,7 +273,7 @@ pub unsafe extern "C" fn gmx_rwmutex_runlock(m: *mut gmx_rwmutex) -> gmx_status 
 #[inline(never)]
 fn left(rw: &RwMutex, s: u64) -> gmx_status {
     match any() {
-        Ok(m) => map(rw.left(m, s)),
+        Ok(m) => map(rw.left(*m, s)),
         Err(status) => status,
     }
 }
@@ -285,7 +285,7 @@ unsafe fn runlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(rw.read_unlock(m)),
+        Ok(m) => map(rw.read_unlock(*m)),
         Err(status) => status,
     }
 }

@@ -37,7 +37,7 @@ pub unsafe extern "C" fn gmx_scope_new(timeout: i64, out: *mut gmx_scope) -> gmx
         Ok(m) => m,
         Err(status) => return status,
     };
-    match scope::make(m, timeout) {
+    match scope::make(*m, timeout) {
         Ok(handle) => {
             // SAFETY: the caller's promise.
             unsafe { *out = handle };
@@ -68,7 +68,7 @@ pub extern "C" fn gmx_scope_spawn(
 ) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
     match started() {
-        Ok(m) => map(scope::spawn(m, scope, f, arg)),
+        Ok(m) => map(scope::spawn(*m, scope, f, arg)),
         Err(status) => status,
     }
 }
@@ -94,8 +94,8 @@ pub extern "C" fn gmx_scope_spawn(
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
     match any() {
-        Ok(m) if super::cancel::holder(m).is_none() => GMX_ENOTG,
-        Ok(m) => map(scope::enter(m, scope)),
+        Ok(m) if super::cancel::holder(*m).is_none() => GMX_ENOTG,
+        Ok(m) => map(scope::enter(*m, scope)),
         Err(status) => status,
     }
 }
@@ -123,7 +123,7 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_leave(scope: gmx_scope, timeout: i64, result: *mut gmx_status) -> gmx_status {
-    match may_wait().and_then(|m| scope::leave(m, scope, timeout).map_err(failed)) {
+    match may_wait().and_then(|m| scope::leave(*m, scope, timeout).map_err(failed)) {
         Ok(error) => {
             if !result.is_null() {
                 // SAFETY: the caller's promise.
@@ -187,7 +187,7 @@ pub unsafe extern "C" fn gmx_scope_leave_why(scope: gmx_scope, timeout: i64, end
     if end.is_null() || unsafe { read_sized(end.cast_const()) }.is_err() {
         return GMX_EINVAL;
     }
-    match may_wait().and_then(|m| scope::leave_why(m, scope, timeout).map_err(failed)) {
+    match may_wait().and_then(|m| scope::leave_why(*m, scope, timeout).map_err(failed)) {
         Ok(ended) => {
             let (by, status, g) = match ended.by {
                 By::Itself => (GMX_SCOPE_ITSELF, GMX_OK, 0),
@@ -215,7 +215,7 @@ pub unsafe extern "C" fn gmx_scope_leave_why(scope: gmx_scope, timeout: i64, end
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_scope_cancel(scope: gmx_scope) -> gmx_status {
     match any() {
-        Ok(m) => map(scope::cancel(m, scope)),
+        Ok(m) => map(scope::cancel(*m, scope)),
         Err(status) => status,
     }
 }
@@ -239,7 +239,7 @@ pub unsafe extern "C" fn gmx_scope_token(scope: gmx_scope, out: *mut gmx_cancel)
     if out.is_null() {
         return GMX_EINVAL;
     }
-    match any().and_then(|m| scope::token(m, scope).map_err(status::from)) {
+    match any().and_then(|m| scope::token(*m, scope).map_err(status::from)) {
         Ok(token) => {
             // SAFETY: the caller's promise.
             unsafe { *out = token.handle.get() };

@@ -57,7 +57,7 @@ unsafe fn acquire(s: *mut u32, timeout: i64) -> gmx_status {
     if timeout <= 0 {
         return if sema::try_acquire(s) { GMX_OK } else { failed(Error::TimedOut) };
     }
-    tried(sema::acquire(m, s, waitq::deadline_of(timeout), WaitReason::SEMACQUIRE).1)
+    tried(sema::acquire(*m, s, waitq::deadline_of(timeout), WaitReason::SEMACQUIRE).1)
 }
 
 /// As gmx_sema_acquire, but gives up after timeout nanoseconds.
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
     match unsafe { word(s) } {
         None => GMX_EINVAL,
         Some(s) if sema::try_acquire(s) => GMX_OK,
-        Some(_) => failed(Error::Again),
+        Some(_) => failed_outside(Error::Again),
     }
 }
 
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(sema::release(m, s)),
+        Ok(m) => map(sema::release(*m, s)),
         Err(status) => status,
     }
 }
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn gmx_sema_release_handoff(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
     match any() {
-        Ok(m) => map(sema::hand_over(m, s)),
+        Ok(m) => map(sema::hand_over(*m, s)),
         Err(status) => status,
     }
 }

@@ -100,6 +100,16 @@ pub struct gmx_sched_stats {
     pub barriers: u64,
     /// Length of the global run queue.
     pub runqueue: i64,
+    /// Ps taken from code that calls nothing of the library: it sleeps in the system, or a stop or a barrier needed
+    /// them.
+    pub taken: u64,
+    /// Times that a thread was held because the code on it computed on at the end of its slice; the timers that were
+    /// armed for that; and held threads that went on without a P because the world was stopped.
+    pub seized: u64,
+    pub nudges: u64,
+    pub bailed: u64,
+    /// Threads that are held now.
+    pub held: i64,
 }
 
 /// Reads the memory of the library, in a world stopped for the moment.
@@ -126,7 +136,7 @@ pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_stat
         Ok(m) => m,
         Err(status) => return status,
     };
-    let stats = world::with_stopped_world(m, |sched, _| {
+    let stats = world::with_stopped_world(*m, |sched, _| {
         let pool = sched.stacks.stats();
         let kept = dump::stacks_in_ps(sched);
         let each = sched.cfg.stack_size.get() as u64;
@@ -178,20 +188,25 @@ pub unsafe extern "C" fn gmx_read_mem_stats(out: *mut gmx_mem_stats) -> gmx_stat
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_release_memory() -> gmx_status {
     let Some(sched) = rt::up() else { return GMX_OK };
-    let m = MRef::current();
-    tidy::drain_own(sched, m);
-    let bracket = gmx_enter_syscall() == GMX_OK;
-    tidy::release(sched);
-    if bracket {
+    let m = MRef::current().map(Inside::enter);
+    tidy::drain_own(sched, m.as_deref().copied());
+    drop(m);
+    if gmx_enter_syscall() == GMX_OK {
+        tidy::release(sched);
         gmx_exit_syscall();
+    } else {
+        let _inside = MRef::current().map(Inside::enter);
+        tidy::release(sched);
     }
     GMX_OK
 }
 
 /// The M of a caller that may wait, or need not because it has stopped the world.
-fn may_wait_or_stopped() -> Result<MRef, gmx_status> {
-    let m = started()?;
-    if m.ctx() == Ctx::Stopped { Ok(m) } else { may_wait() }
+fn may_wait_or_stopped() -> Result<Inside, gmx_status> {
+    match MRef::current() {
+        Some(m) if m.ctx() == Ctx::Stopped => Ok(Inside::enter(m)),
+        _ => may_wait(),
+    }
 }
 
 /// # Safety
@@ -265,6 +280,11 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
         stop_ns_max: s.stop_ns_max.get(),
         barriers: s.barriers.get(),
         runqueue: i64::from(sched.globq_len()),
+        taken: get(&s.taken),
+        seized: get(&s.seized),
+        nudges: get(&s.nudges),
+        bailed: get(&s.bailed),
+        held: i64::from(sched.nhogs()),
     };
     // SAFETY: the caller's promise.
     unsafe { write_sized(out, &stats) }
@@ -288,13 +308,14 @@ pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {
         Ok(m) => m,
         Err(status) => return status,
     };
-    let text = match dump::heap_dump(m) {
+    let text = match dump::heap_dump(*m) {
         Ok(text) => text,
         Err(e) => return status::from(e),
     };
     if !text.whole() {
         return GMX_ENOMEM;
     }
+    drop(m);
     if gmx_enter_syscall() != GMX_OK {
         return write(fd, text.as_bytes());
     }

@@ -6,7 +6,7 @@
 
 use super::*;
 use crate::gmp::m::{Ctx, MRef};
-use crate::protocol::{park, syscall};
+use crate::protocol::{park, seize, syscall};
 use crate::sched::run;
 use crate::sys::arch::stack_pointer;
 use crate::sys::call;
@@ -27,7 +27,7 @@ use std::ffi::c_void;
 pub extern "C" fn gmx_enter_syscall() -> gmx_status {
     match on_g() {
         Ok(m) => {
-            syscall::entersyscall(m, park::running(m), stack_pointer());
+            syscall::entersyscall(*m, park::running(*m), stack_pointer());
             GMX_OK
         }
         Err(status) => status,
@@ -50,9 +50,9 @@ pub extern "C" fn gmx_exit_syscall() -> gmx_status {
     if m.ctx() != Ctx::Syscall {
         return GMX_EPERM;
     }
-    let m = run::exit_syscall(m, park::running(m));
+    let m = Inside::already(run::exit_syscall(m, park::running(m)));
     if m.must_p().requests() != 0 {
-        park::safepoint(m);
+        park::safepoint(*m);
     }
     GMX_OK
 }
@@ -71,7 +71,7 @@ pub extern "C" fn gmx_exit_syscall() -> gmx_status {
 pub extern "C" fn gmx_enter_syscall_blocking() -> gmx_status {
     match on_g() {
         Ok(m) => {
-            syscall::entersyscallblock(m, park::running(m), stack_pointer());
+            syscall::entersyscallblock(*m, park::running(*m), stack_pointer());
             GMX_OK
         }
         Err(status) => status,
@@ -100,8 +100,8 @@ pub extern "C" fn gmx_blocking(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
         Ok(m) => m,
         Err(status) => return status,
     };
-    syscall::entersyscallblock(m, park::running(m), stack_pointer());
-    call::plain(f, arg);
+    syscall::entersyscallblock(*m, park::running(*m), stack_pointer());
+    seize::host(*m, || call::plain(f, arg));
     // fn may have left the syscall by itself.
     gmx_exit_syscall();
     GMX_OK

@@ -42,7 +42,7 @@ pub extern "C" fn gmx_sleep(ns: i64) -> gmx_status {
         return gmx_yield();
     }
     match may_wait() {
-        Ok(m) => tried(sleep::sleep_until(m, later(now(), ns)).1),
+        Ok(m) => tried(sleep::sleep_until(*m, later(now(), ns)).1),
         Err(status) => status,
     }
 }

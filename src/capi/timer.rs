@@ -43,7 +43,7 @@ pub unsafe extern "C" fn gmx_after_func(
         Ok(m) => m,
         Err(status) => return status,
     };
-    match timer::after(m, delay, 0, What::Call(f, arg), out.is_null()) {
+    match timer::after(*m, delay, 0, What::Call(f, arg), out.is_null()) {
         Ok(t) => {
             if !out.is_null() {
                 // SAFETY: the caller's promise.
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn gmx_timer_new(
         Ok(m) => m,
         Err(status) => return status,
     };
-    match with_channel(m, delay, period) {
+    match with_channel(*m, delay, period) {
         Ok((t, c)) => {
             // SAFETY: the caller's promise.
             unsafe { *out = t };
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn gmx_after(delay: i64, out: *mut *mut gmx_chan) -> gmx_s
         Ok(m) => m,
         Err(status) => return status,
     };
-    match timer::after_chan(m, delay) {
+    match timer::after_chan(*m, delay) {
         Ok(c) => {
             // SAFETY: the caller's promise.
             unsafe { *out = c.as_ptr().cast() };
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i
     }
     match started() {
         // SAFETY: the caller's promise.
-        Ok(m) => unsafe { tell(timer::reset(m, timer, delay, period), stopped) },
+        Ok(m) => unsafe { tell(timer::reset(*m, timer, delay, period), stopped) },
         Err(status) => status,
     }
 }
@@ -266,7 +266,7 @@ pub unsafe extern "C" fn gmx_ticker_reset(timer: gmx_timer, period: i64, stopped
 pub unsafe extern "C" fn gmx_timer_stop(timer: gmx_timer, stopped: *mut bool) -> gmx_status {
     match any() {
         // SAFETY: the caller's promise.
-        Ok(m) => unsafe { tell(timer::stop(m, timer), stopped) },
+        Ok(m) => unsafe { tell(timer::stop(*m, timer), stopped) },
         Err(status) => status,
     }
 }
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn gmx_timer_stop(timer: gmx_timer, stopped: *mut bool) ->
 pub unsafe extern "C" fn gmx_timer_free(timer: gmx_timer, stopped: *mut bool) -> gmx_status {
     match any() {
         // SAFETY: the caller's promise.
-        Ok(m) => unsafe { tell(timer::free(m, timer), stopped) },
+        Ok(m) => unsafe { tell(timer::free(*m, timer), stopped) },
         Err(status) => status,
     }
 }

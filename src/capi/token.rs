@@ -14,9 +14,9 @@ use std::ffi::c_void;
 pub type gmx_cancel_hook = u64;
 
 /// As [`token_of`], where there must be one.
-fn existing(handle: gmx_cancel) -> Result<(MRef, Ref), gmx_status> {
+fn existing(handle: gmx_cancel) -> Result<(Ref, Inside), gmx_status> {
     let m = any()?;
-    Ok((m, token_of(m, handle)?.ok_or(GMX_ESTALE)?))
+    Ok((token_of(*m, handle)?.ok_or(GMX_ESTALE)?, m))
 }
 
 /// A channel that is closed when a token is canceled, for gmx_select: one of its cases may be a cancellation, or
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_c
     if out.is_null() {
         return GMX_EINVAL;
     }
-    match existing(token).and_then(|(m, token)| done::chan(m, &token).map_err(status::from)) {
+    match existing(token).and_then(|(token, m)| done::chan(*m, &token).map_err(status::from)) {
         Ok(chan) => {
             // SAFETY: the caller's promise.
             unsafe { *out = chan.as_ptr().cast() };
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn gmx_cancel_after(
     hook: *mut gmx_cancel_hook,
 ) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
-    let after = |(m, token)| hook::after(m, token, f, arg, !hook.is_null()).map_err(status::from);
+    let after = |(token, m): (Ref, Inside)| hook::after(*m, token, f, arg, !hook.is_null()).map_err(status::from);
     match existing(token).and_then(after) {
         Ok(_) if hook.is_null() => GMX_OK,
         Ok(handle) => {
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn gmx_cancel_after(
 /// `stopped` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_hook_stop(hook: gmx_cancel_hook, stopped: *mut bool) -> gmx_status {
-    match any().and_then(|m| hook::stop(m, hook).map_err(status::from)) {
+    match any().and_then(|m| hook::stop(*m, hook).map_err(status::from)) {
         Ok(did) => {
             if !stopped.is_null() {
                 // SAFETY: the caller's promise.

@@ -45,7 +45,11 @@ pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -
     if let Some(group) = unsafe { object(wg) }
         && let Some(m) = MRef::current()
     {
-        return map(group.add(m, delta));
+        return if delta == 1 || delta == -1 {
+            add_one(group, m, delta)
+        } else {
+            map(group.add(*Inside::enter(m), delta))
+        };
     }
     // SAFETY: the caller's promise.
     unsafe { add(wg, delta) }
@@ -53,6 +57,14 @@ pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -
 
 /// # Safety
 /// As for gmx_waitgroup_add.
+#[inline(always)]
+fn add_one(group: &WaitGroup, m: MRef, delta: i32) -> gmx_status {
+    match group.add_one(delta) {
+        None => GMX_OK,
+        Some(s) => map(group.added(*Inside::enter(m), delta, s)),
+    }
+}
+
 #[inline(never)]
 unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
@@ -62,7 +74,7 @@ unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
         return GMX_OK;
     }
     match any() {
-        Ok(m) => map(wg.add(m, delta)),
+        Ok(m) => map(wg.add(*m, delta)),
         Err(status) => status,
     }
 }
@@ -86,7 +98,7 @@ pub unsafe extern "C" fn gmx_waitgroup_done(wg: *mut gmx_waitgroup) -> gmx_statu
     if let Some(group) = unsafe { object(wg) }
         && let Some(m) = MRef::current()
     {
-        return map(group.add(m, -1));
+        return add_one(group, m, -1);
     }
     // SAFETY: the caller's promise.
     unsafe { add(wg, -1) }
@@ -124,7 +136,7 @@ pub unsafe extern "C" fn gmx_waitgroup_go(
     // SAFETY: the caller's promise.
     let (Some(wg), Some(f)) = (unsafe { object(wg) }, r#fn) else { return GMX_EINVAL };
     match started() {
-        Ok(m) => map(spawn::counted(m, wg, f, arg)),
+        Ok(m) => map(spawn::counted(*m, wg, f, arg)),
         Err(status) => status,
     }
 }
@@ -180,7 +192,7 @@ unsafe fn wait(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(wg) = (unsafe { object(wg) }) else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => tried(wg.wait(m, waitq::deadline_of(timeout), Kind::Lock).1),
+        Ok(m) => tried(wg.wait(*m, waitq::deadline_of(timeout), Kind::Lock).1),
         Err(status) => status,
     }
 }

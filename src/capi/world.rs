@@ -8,7 +8,7 @@ use super::*;
 use crate::block::spawn;
 use crate::gmp::g::{GStatus, gflag};
 use crate::gmp::m::{Ctx, MRef};
-use crate::gmp::p::PRef;
+use crate::protocol::stw::Late;
 use crate::protocol::{park, preempt};
 use crate::rt::report;
 use crate::sched::world;
@@ -104,9 +104,9 @@ pub unsafe extern "C" fn gmx_stop_the_world_timeout(reason: *const c_char, timeo
         Err(status) => return status,
     };
     // Fixed room: nothing may be allocated while others hold still.
-    let mut late: [Option<PRef>; 64] = [None; 64];
+    let mut late: [Option<Late>; 64] = [None; 64];
     let mut n = 0;
-    let stopped = world::stop_the_world(m, timeout, |p| {
+    let stopped = world::stop_the_world(*m, timeout, |p| {
         if let Some(slot) = late.get_mut(n) {
             *slot = Some(p);
         }
@@ -134,7 +134,8 @@ pub unsafe extern "C" fn gmx_stop_the_world_timeout(reason: *const c_char, timeo
 pub extern "C" fn gmx_start_the_world() -> gmx_status {
     match MRef::current() {
         Some(m) if m.ctx() == Ctx::Stopped => {
-            world::start_the_world(m);
+            let m = Inside::enter(m);
+            world::start_the_world(*m);
             GMX_OK
         }
         _ => GMX_EPERM,
@@ -160,7 +161,7 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
 pub extern "C" fn gmx_for_each_p(r#fn: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
     match may_wait() {
-        Ok(m) => map(world::for_each_p(m, f, arg)),
+        Ok(m) => map(world::for_each_p(*m, f, arg)),
         Err(status) => status,
     }
 }
@@ -183,7 +184,7 @@ pub extern "C" fn gmx_for_each_g(
 ) -> gmx_status {
     let Some(f) = r#fn else { return GMX_EINVAL };
     let m = match MRef::current() {
-        Some(m) if m.ctx() == Ctx::Stopped => m,
+        Some(m) if m.ctx() == Ctx::Stopped => Inside::enter(m),
         _ => return GMX_EPERM,
     };
     // A thread of the host that only waits in here is no goroutine.
@@ -219,7 +220,7 @@ pub extern "C" fn gmx_for_each_g(
             thread: if tied { on.map_or(0, |m| m.tid.get()) } else { 0 },
             reserved: 0,
         };
-        crate::sys::call::look(f, arg, &info);
+        m.call_host(|| crate::sys::call::look(f, arg, &info));
     }
     GMX_OK
 }
@@ -258,9 +259,11 @@ pub extern "C" fn gmx_safepoint_slow() -> gmx_status {
     if let Some(m) = MRef::current()
         && m.ctx() == Ctx::G
         && m.pins() == 0
-        && preempt::answer(m, park::running(m))
     {
-        park::safepoint(m);
+        let m = Inside::enter(m);
+        if preempt::answer(*m, park::running(*m)) {
+            park::safepoint(*m);
+        }
     }
     GMX_OK
 }

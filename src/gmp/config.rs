@@ -13,6 +13,9 @@ pub struct Config {
     pub max_threads: OwnI32,
     /// All threads are made at the start, and none later.
     pub sealed: OwnBool,
+    /// Ps are taken from the host's code (protocol/seize.rs), and its threads are held by a signal.
+    pub seizes: OwnBool,
+    pub nudges: OwnBool,
     /// The host's callbacks, null if there is none: `on_preempt(arg, g)`, `on_thread_start(arg)`, `on_thread_end(arg)`.
     pub on_preempt: OwnPtr<c_void>,
     pub on_thread_start: OwnPtr<c_void>,
@@ -35,6 +38,8 @@ impl Default for Config {
             slice_ns: OwnI64::new(10_000_000),
             max_threads: OwnI32::new(10_000),
             sealed: OwnBool::new(false),
+            seizes: OwnBool::new(false),
+            nudges: OwnBool::new(false),
             on_preempt: OwnPtr::null(),
             on_thread_start: OwnPtr::null(),
             on_thread_end: OwnPtr::null(),

@@ -198,6 +198,8 @@ pub mod gflag {
     pub const CLOSING: u32 = 256;
     /// It has a token of its own (`own_token`).
     pub const CANCELLABLE: u32 = 512;
+    /// Its P is not taken while it runs code of the host.
+    pub const NO_PREEMPT: u32 = 1024;
 }
 
 /// The parts of [`Cold`] that the end of a G has to look at. Most Gs have none of them, and their end touches no line

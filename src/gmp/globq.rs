@@ -11,6 +11,9 @@ use crate::sync::widen::widen;
 pub(super) struct GlobalQ {
     free: GList,
     locked: GList,
+    /// Gs whose threads are held in the middle of the host's code (protocol/seize.rs), locked to their Ms like the
+    /// others. They come after all others: `get_hog` says when they have a turn all the same.
+    hogs: GList,
     /// How many Gs were ever put into `free`, and taken out of it. A locked G notes how many came before it.
     put: u64,
     taken: u64,
@@ -18,7 +21,7 @@ pub(super) struct GlobalQ {
 
 impl GlobalQ {
     fn len(&self) -> usize {
-        self.free.len() + self.locked.len()
+        self.free.len() + self.locked.len() + self.hogs.len()
     }
 
     fn put(&mut self, gp: GRef) {
@@ -60,7 +63,7 @@ impl GlobalQ {
     }
 
     fn get_locked(&mut self) -> Option<GRef> {
-        self.locked.pop_front()
+        self.locked.pop_front().or_else(|| self.hogs.pop_front())
     }
 }
 
@@ -104,10 +107,12 @@ impl Sched {
             return;
         }
         let mut q = self.globq.lock();
-        for _ in 0..n {
-            let Some(gp) = q.get() else { break };
+        for i in 0..n {
+            // A hog is taken alone: it does not stand in the queue of a P.
+            let Some(gp) = q.get().or_else(|| if i == 0 { q.hogs.pop_front() } else { None }) else { break };
             each(gp);
         }
+        self.nhogs.store(q.hogs.len() as u32, Ordering::Release);
         self.globq_len.store(q.len() as u32, Ordering::Release);
     }
 
@@ -115,13 +120,42 @@ impl Sched {
     pub fn globrunqget_locked(&self) -> Option<GRef> {
         let mut q = self.globq.lock();
         let gp = q.get_locked();
+        self.nhogs.store(q.hogs.len() as u32, Ordering::Release);
         self.globq_len.store(q.len() as u32, Ordering::Release);
         gp
     }
 
     /// Whether a G is there that is locked to its M.
     pub fn globrunq_has_locked(&self) -> bool {
-        !self.globq.lock().locked.is_empty()
+        let q = self.globq.lock();
+        !q.locked.is_empty() || !q.hogs.is_empty()
+    }
+
+    /// Puts a G whose thread is held behind the others of its kind.
+    pub fn globrunqput_hog(&self, gp: GRef) {
+        let mut q = self.globq.lock();
+        q.hogs.push_back(gp);
+        self.nhogs.store(q.hogs.len() as u32, Ordering::Release);
+        widen!();
+        self.globq_len.store(q.len() as u32, Ordering::Release);
+    }
+
+    /// Takes the oldest G whose thread is held.
+    pub fn globrunqget_hog(&self) -> Option<GRef> {
+        if self.nhogs() == 0 {
+            return None;
+        }
+        let mut q = self.globq.lock();
+        let gp = q.hogs.pop_front();
+        self.nhogs.store(q.hogs.len() as u32, Ordering::Release);
+        self.globq_len.store(q.len() as u32, Ordering::Release);
+        gp
+    }
+
+    /// How many Gs wait whose threads are held.
+    #[inline(always)]
+    pub fn nhogs(&self) -> u32 {
+        self.nhogs.load(Ordering::Acquire)
     }
 
     #[inline(always)]

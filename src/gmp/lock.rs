@@ -21,6 +21,10 @@ pub struct SchedInner {
     pub firing: bool,
     /// Ps that have not stopped yet.
     pub stopwait: i32,
+    /// The stop waits until no G runs the host's code, with or without a P.
+    pub exact: bool,
+    /// Gs that run the host's code after another thread has taken their P (protocol/seize.rs).
+    pub taken: i32,
     /// gomaxprocs after the next start of the world; 0 keeps it.
     pub newprocs: i32,
     /// Ps for which the template thread is to make a thread: one to run Gs, and one to search (WAKE-N1).
@@ -52,6 +56,8 @@ impl SchedLock {
             stopping: false,
             firing: false,
             stopwait: 0,
+            exact: false,
+            taken: 0,
             newprocs: 0,
             newm: [null_mut(); 2],
             mfree: null_mut(),

@@ -10,11 +10,11 @@
 use crate::fiber::Sp;
 use crate::fiber::host::HostThread;
 use crate::gmp::g::{G, GRef};
-use crate::gmp::p::{MUST_SEE, OwnedP, P, PRef, PWord};
+use crate::gmp::p::{OwnedP, P, PRef, PWord, REQUESTS};
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU32, OwnU64};
 use crate::sync::widen::widen;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Note, Ordering, fence_is_lost};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Note, Ordering, fence_is_lost, light_fence};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 
@@ -112,10 +112,25 @@ enum What {
     Exit,
 }
 
-/// The mark of a P that was left for a syscall.
+/// The mark of a P whose M is outside the library: the P, its tick, and [`LEFT`] if the M has left it for a syscall.
 #[inline(always)]
-fn insys(id: u32, w: PWord) -> u64 {
-    u64::from(w.tick()) << 32 | u64::from(id) << 1 | 1
+fn mark_of(id: u32, w: PWord) -> u64 {
+    u64::from(w.tick()) << 32 | u64::from(id) << 2 | 1
+}
+
+/// In a mark: the M has left the P for a syscall. Otherwise it runs code of the host and keeps the P.
+const LEFT: u64 = 2;
+
+/// A mark that fits no P: code of the host runs on an M whose P belongs to another owner.
+const NOT_ITS_OWN: u64 = u64::MAX;
+
+/// Where an M is with its P, if it is outside the library.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outside {
+    /// In a syscall, for which it has left the P.
+    Left,
+    /// In the host's code, with the P.
+    Host,
 }
 
 /// The kind of a thread.
@@ -142,10 +157,13 @@ pub struct M {
     /// The G that left its stack last, and the action that it asks for.
     pending: UnsafeCell<Pending>,
     pub host: UnsafeCell<HostThread>,
-    /// The P with which the last syscall began, and the P's word then.
+    /// The P with which the last syscall began. Null: there is none to come back to.
     pub oldp: OwnPtr<P>,
+    /// The word of the P of this M, or of the P that it left last, without requests.
     left: OwnU64,
-    /// In a syscall: the P that was left, and its tick. Otherwise 0. Written by the M.
+    /// The mark of that P; 0 once the M has given it to another owner. It is in `insys` while the M is outside.
+    mark: OwnU64,
+    /// While the code of the library runs: 0. Otherwise `mark`. Written by the M.
     insys: AtomicU64,
     /// Its light fences are full ones (SYSCALL-Y5). Written by the M, and while the runtime is down.
     fenced: AtomicBool,
@@ -188,6 +206,18 @@ pub struct M {
     pub rng: crate::ds::rng::Rng,
     /// Calls without success (block/vain.rs).
     pub vain: OwnU32,
+    /// The watchdog has armed the timer of this M, so that its thread asks whether it is to be held. The watchdog sets
+    /// it, the thread clears it.
+    pub nudged: AtomicBool,
+    /// Its thread is held in the middle of its G.
+    pub held: OwnBool,
+    /// Its G runs the host's code without a P: one of `taken`. Written under `sched.lock`.
+    pub out: OwnBool,
+    /// Its held thread is to go on without a P (SEIZE-B1). Set under `sched.lock` before its note.
+    pub bailed: AtomicBool,
+    /// The timer on its thread's CPU clock, and that thread; 0: none. Owner: the watchdog.
+    pub timer: OwnI32,
+    pub timer_tid: OwnI32,
 }
 
 /// An M. Its memory lives as long as the process.
@@ -261,6 +291,7 @@ impl M {
             host: UnsafeCell::new(HostThread::NONE),
             oldp: OwnPtr::null(),
             left: OwnU64::new(0),
+            mark: OwnU64::new(0),
             insys: AtomicU64::new(0),
             fenced: AtomicBool::new(false),
             nextp: AtomicPtr::new(std::ptr::null_mut()),
@@ -285,6 +316,12 @@ impl M {
             exiting: OwnBool::new(false),
             rng: crate::ds::rng::Rng::new(u64::from(id) + 1),
             vain: OwnU32::new(0),
+            nudged: AtomicBool::new(false),
+            held: OwnBool::new(false),
+            out: OwnBool::new(false),
+            bailed: AtomicBool::new(false),
+            timer: OwnI32::new(0),
+            timer_tid: OwnI32::new(0),
         }
     }
 
@@ -405,6 +442,7 @@ impl M {
     /// The P of an M that must own one here.
     #[inline(always)]
     pub fn must_p(&self) -> &OwnedP {
+        debug_assert!(self.is_inside() || self.ctx() != Ctx::G, "SEIZE-G2: the P of the host's code");
         match self.p() {
             Some(pp) => pp,
             None => no_p(self),
@@ -418,17 +456,67 @@ impl M {
         // SAFETY: as in `p`.
         let slot = unsafe { &mut *self.p.get() };
         debug_assert!(slot.is_none());
+        // The mark of a P that is gone may be there still.
+        self.end_syscall_mark();
+        self.note_word(pp.p(), pp.word());
         *slot = Some(pp);
+    }
+
+    /// As [`M::acquirep`], for the P that this M left last, whose word is as it was.
+    #[inline(always)]
+    pub fn reacquirep(&self, pp: OwnedP) {
+        // SAFETY: as in `p`.
+        let slot = unsafe { &mut *self.p.get() };
+        debug_assert!(slot.is_none());
+        self.mark.set(self.mark.get() & !LEFT);
+        *slot = Some(pp);
+    }
+
+    /// Notes the word of the P of this M, after the M has changed its tick.
+    pub fn note_word(&self, p: PRef, w: PWord) {
+        self.left.set(w.0 & !REQUESTS);
+        self.mark.set(mark_of(p.id, w));
     }
 
     /// Unties the P. For its own thread.
     #[inline(always)]
     pub fn releasep(&self) -> OwnedP {
+        // SYSCALL-Y4: its next owner may get it with the same tick.
+        self.mark.set(0);
+        self.untie()
+    }
+
+    #[inline(always)]
+    fn untie(&self) -> OwnedP {
         // SAFETY: as in `p`.
         match unsafe { (*self.p.get()).take() } {
             Some(pp) => pp,
             None => no_p(self),
         }
+    }
+
+    /// Forgets the P that another thread has taken from the host's code here.
+    pub fn forget_taken(&self) {
+        self.mark.set(0);
+        self.untie().forget();
+    }
+
+    /// The code of the host continues here without a P, and finds out at its next call (SEIZE-B1): as if `p`, which
+    /// belongs to another owner, had been taken from it.
+    pub fn go_on_without(&self, p: PRef) {
+        self.mark.set(NOT_ITS_OWN);
+        // No word of a P: each way in looks closer.
+        self.left.set(u64::MAX);
+        // SAFETY: as in `p`. No code uses the token: each way in looks at `mark` first (`has_p`).
+        let slot = unsafe { &mut *self.p.get() };
+        debug_assert!(slot.is_none());
+        // SAFETY: as above.
+        *slot = Some(unsafe { OwnedP::remember(p) });
+    }
+
+    /// Whether the P that is tied to this M may be its own still: false if the M knows that it is not.
+    pub fn has_p(&self) -> bool {
+        self.mark.get() != NOT_ITS_OWN
     }
 
     /// The G of an extra M.
@@ -518,18 +606,52 @@ impl M {
         PWord(self.left.get())
     }
 
-    /// Marks the P as left. `asymmetric_fence_light` and a look at the P's requests follow.
+    /// Leaves the P for a syscall. `asymmetric_fence_light` and a look at the P's requests follow.
     #[inline(always)]
-    pub fn leave_p(&self, p: PRef, w: PWord) {
-        // Without the bits that the way back must not overlook.
-        self.left.set(w.0 & !MUST_SEE);
+    pub fn leave_p(&self) -> PRef {
+        let p = self.untie().forget();
         self.oldp.set(p.as_ptr());
-        // Release: pairs with the Acquire in `is_in_syscall`: the thread that takes the P sees everything that was done
-        // with it.
-        self.insys.store(insys(p.id, w), Ordering::Release);
+        self.mark.set(self.mark.get() | LEFT);
+        self.go_outside();
+        p
     }
 
-    /// SYSCALL-Y5: whether a heavy fence of the caller's reaches this M. Asked before [`M::is_in_syscall`].
+    /// From here on the code of the host runs, or the M is in a syscall.
+    #[inline(always)]
+    pub fn go_outside(&self) {
+        // Release: pairs with the Acquire in `outside`: the thread that takes the P sees everything that was done with
+        // it.
+        self.insys.store(self.mark.get(), Ordering::Release);
+    }
+
+    /// Calls a function of the host in the middle of the scheduler's work: a call of the library that it makes must not
+    /// leave this M marked as outside.
+    pub fn call_host<R>(&self, f: impl FnOnce() -> R) -> R {
+        debug_assert!(self.ctx() != Ctx::G, "a goroutine's function");
+        let mark = self.mark.replace(0);
+        let r = f();
+        // As in SEIZE-N1: a thread may be looking at this P. It does not take the P from the scheduler.
+        self.end_syscall_mark();
+        light_fence();
+        self.mark.set(mark);
+        if mark != 0
+            && let Some(p) = self.p().map(|pp| pp.p())
+        {
+            if p.word() != self.saved_word() {
+                OwnedP::reclaim_slow(p, self.saved_word()).map(OwnedP::forget);
+            }
+            self.note_word(p, p.word());
+        }
+        r
+    }
+
+    /// Whether the code of the library runs here.
+    #[inline(always)]
+    pub fn is_inside(&self) -> bool {
+        self.insys.load(Ordering::Relaxed) == 0
+    }
+
+    /// SYSCALL-Y5: whether a heavy fence of the caller's reaches this M. Asked before [`M::outside`].
     pub fn is_reached(&self) -> bool {
         // Acquire: pairs with the Release in `set_fenced`.
         !fence_is_lost() || self.fenced.load(Ordering::Acquire)
@@ -546,9 +668,21 @@ impl M {
         self.insys.store(0, Ordering::Relaxed);
     }
 
-    /// Whether this M is in a syscall with that P.
-    pub fn is_in_syscall(&self, id: u32, w: PWord) -> bool {
-        self.insys.load(Ordering::Acquire) == insys(id, w)
+    /// Whether this M is outside with that P, and how.
+    pub fn outside(&self, id: u32, w: PWord) -> Option<Outside> {
+        let mark = self.insys.load(Ordering::Acquire);
+        match mark ^ mark_of(id, w) {
+            0 => Some(Outside::Host),
+            LEFT => Some(Outside::Left),
+            _ => None,
+        }
+    }
+
+    /// SEIZE-W3: whether the P may be taken from the host's code here. For a thread that has seen [`Outside::Host`] and
+    /// takes the P only if its word is unchanged: until then everything that is read here stays.
+    pub fn may_lose_p(&self) -> bool {
+        let mode = self.mode.get() & !(mode::EXTRA | mode::LOCKED);
+        mode == Ctx::G as u64 && self.g().is_some_and(|gp| !gp.has(crate::gmp::g::gflag::NO_PREEMPT))
     }
 
     #[inline(always)]

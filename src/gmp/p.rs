@@ -23,7 +23,7 @@ use stacks::StackCache;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use to_run::{PARENTS, RING};
-pub use word::{FN, MUST_SEE, PREEMPT, PStatus, PWord, STOP};
+pub use word::{FN, PREEMPT, PStatus, PWord, REQUESTS, STOP, Taken};
 
 /// The most P-local and G-local keys.
 pub const MAX_KEYS: usize = 64;
@@ -48,6 +48,8 @@ pub struct P {
     pub turns: OwnU64,
     /// The `schedtick` at which the backlog had its turn last. Owner: the M.
     pub behind_tick: OwnU64,
+    /// When a hog had its turn here last (SEIZE-C1). Owner: the M.
+    pub hog_when: OwnI64,
     /// The next and the last of the ids that this P may use. Owner: the M.
     pub goid_next: OwnU64,
     pub goid_end: OwnU64,
@@ -108,6 +110,10 @@ pub struct Watch {
     pub deaf: OwnBool,
     pub syscalltick: OwnU64,
     pub syscall_when: OwnI64,
+    /// When it was asked last to end its slice; the CPU time of its thread then; how often the thread was nudged since.
+    pub asked_when: OwnI64,
+    pub cpu_then: OwnI64,
+    pub nudges: OwnU32,
     /// `schedtick` at the last look of the tidier, which owns this one.
     pub tidy_tick: OwnU64,
 }
@@ -181,6 +187,7 @@ impl P {
             runnext: AtomicPtr::new(std::ptr::null_mut()),
             turns: OwnU64::new(0),
             behind_tick: OwnU64::new(0),
+            hog_when: OwnI64::new(0),
             runq: Queue::default(),
             lifo: RunQ::default(),
             own_line: Line::default(),

@@ -35,6 +35,12 @@ pub struct SchedStats {
     pub handoffs: StdAtomicU64,
     pub retakes: StdAtomicU64,
     pub preempts: StdAtomicU64,
+    /// protocol/seize.rs: threads that were held, Ps that were taken from the host's code, held threads that went on
+    /// without a P, and timers that were armed.
+    pub seized: StdAtomicU64,
+    pub taken: StdAtomicU64,
+    pub bailed: StdAtomicU64,
+    pub nudges: StdAtomicU64,
     /// These four: owner: the holder of worldsema.
     pub stops: OwnU64,
     pub stop_ns_total: OwnU64,
@@ -73,6 +79,8 @@ pub struct Sched {
     pub gomaxprocs: AtomicI32,
     pub(super) globq: Line<Lock<GlobalQ>>,
     pub(super) globq_len: Line<AtomicU32>,
+    /// How many of these are hogs: see globq.rs.
+    pub(super) nhogs: AtomicU32,
     /// The head of the global queue has waited for two slices: see rescue.rs.
     pub globq_late: AtomicBool,
     /// Whether Gs are told that they are asked: the host polls their words, or has a function for it. Never reset.
@@ -111,6 +119,12 @@ pub struct Sched {
     pub sysmon: OwnPtr<M>,
     /// A thread could not be made: sysmon has the template thread try again.
     pub thread_wanted: AtomicBool,
+    /// A stop of all code is under way. Written under `sched.lock`.
+    pub code_stops: OwnBool,
+    /// Gs run the host's code without Ps: the watchdog has their threads held.
+    pub hold_wanted: std::sync::atomic::AtomicBool,
+    /// A held thread needs an idle M beside it: the template thread makes one.
+    pub reserve_wanted: std::sync::atomic::AtomicBool,
     /// The template thread's sleep, and its tasks besides making threads: `sched::template::Errand`.
     pub template_note: Line<Note>,
     pub errands: Line<AtomicU32>,
@@ -180,6 +194,7 @@ impl Sched {
             gomaxprocs: AtomicI32::new(0),
             globq: Line::new(Lock::new(Rank::GlobalQ, GlobalQ::default())),
             globq_len: Line::new(AtomicU32::new(0)),
+            nhogs: AtomicU32::new(0),
             globq_late: AtomicBool::new(false),
             tells: AtomicBool::new(false),
             allp: AtomicPtr::new(std::ptr::null_mut()),
@@ -209,6 +224,9 @@ impl Sched {
             sysmon_parked: Line::new(AtomicBool::new(false)),
             sysmon: OwnPtr::null(),
             thread_wanted: AtomicBool::new(false),
+            code_stops: OwnBool::new(false),
+            hold_wanted: std::sync::atomic::AtomicBool::new(false),
+            reserve_wanted: std::sync::atomic::AtomicBool::new(false),
             template_note: Line::new(Note::new()),
             errands: Line::new(AtomicU32::new(0)),
             look_when: std::sync::atomic::AtomicI64::new(NEVER),

@@ -49,6 +49,7 @@ mod rounds;
 mod runqs;
 mod rw;
 mod scopes;
+mod seizes;
 mod selects;
 mod stops;
 mod syscalls;

@@ -1,7 +1,8 @@
 //! stw.rs: the world stops, no G runs until it is started, and it runs again.
 
 use super::*;
-use crate::gmp::p::STOP;
+use crate::gmp::p::{STOP, Taken};
+use crate::protocol::stw::Stop;
 use crate::sched::world;
 use crate::sync::asymmetric_fence_heavy;
 
@@ -154,7 +155,7 @@ fn finds_stop_without_fence() {
 #[test]
 fn finds_barrier_without_fence() {
     finds(DEADLOCK, || {
-        without("protocol/ragged.rs", "for_each_p");
+        without("protocol/ragged.rs", "take_outside");
         check(Size::default(), asked_on_the_way_in(super::barriers::barrier));
     });
 }
@@ -220,7 +221,7 @@ fn stop_without_idle(w: &World, m: MRef) {
         }
         asymmetric_fence_heavy();
         for p in sched.live_ps() {
-            if let Some(pp) = p.try_take_requested(STOP) {
+            if let Some(Taken { pp, .. }) = p.try_take_requested(STOP, false) {
                 pp.stop();
                 lk.stopwait -= 1;
             }
@@ -295,7 +296,7 @@ fn two_gs_stop(on_g0: bool) -> impl Fn() {
                         let reason = crate::gmp::g::WaitReason::WORLD;
                         assert!(crate::block::sema::acquire(m, &w.sched.worldsema, None, reason).1.is_ok());
                         m.set_ctx(Ctx::Sched);
-                        assert!(crate::protocol::stw::stop(w.sched, m, None, |_| ()));
+                        assert!(crate::protocol::stw::stop(w.sched, m, Stop::Code, None, |_| ()));
                         crate::sched::world::start_the_world(m);
                     } else {
                         stop_and_start(w, m, FOREVER);

@@ -50,7 +50,7 @@ pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
 /// LOCKEDM-K1 for the G of an extra M that has stopped running: returns when the G runs again. `runs`: it has a P and
 /// continues at once.
 pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
-    if !runs || !serve(sched, m, gp) {
+    if !runs || serve(sched, m, gp) != Served::Runs {
         wait(sched, m, gp);
     }
     gp.set_status(GStatus::Running);
@@ -65,8 +65,9 @@ pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     m.set_ctx(Ctx::G);
 }
 
-/// LOCKEDM-K1 and LOCKEDM-K3: hands the P off, sleeps, and comes back with a P for the locked G.
-pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
+/// LOCKEDM-K1 and LOCKEDM-K3: hands the P off, sleeps, and comes back with a P for the locked G. False: the G is held,
+/// and continues without a P (SEIZE-B1).
+pub fn wait(sched: &Sched, m: MRef, gp: GRef) -> bool {
     loop {
         if m.p().is_some() {
             syscall::handoffp(sched, m, m.releasep());
@@ -83,39 +84,71 @@ pub fn wait(sched: &Sched, m: MRef, gp: GRef) {
             m.park.sleep();
             m.park.clear();
             if let Some(pp) = m.take_nextp() {
-                break pp;
+                break Some(pp);
+            }
+            // Acquire: pairs with the Release in `seize::bail`.
+            if m.bailed.load(Ordering::Acquire) {
+                break None;
             }
         };
         m.parked.set(false);
         if !m.is_extra() {
             sched.nmlocked.fetch_sub(1, Ordering::SeqCst);
         }
+        let Some(pp) = pp else { return false };
         m.acquirep(pp);
-        if serve(sched, m, gp) {
-            return;
+        match serve(sched, m, gp) {
+            Served::Runs => return true,
+            Served::Queued => {}
+            Served::Out => return false,
         }
     }
 }
 
-/// Serves the requests to the P with which the G is about to run. False: a stop took the P, and the G is queued again.
-fn serve(sched: &Sched, m: MRef, gp: GRef) -> bool {
+/// The result of [`serve`].
+#[derive(PartialEq, Eq)]
+enum Served {
+    Runs,
+    /// A stop took the P, and the G is queued again.
+    Queued,
+    /// A stop of all code took the P, and the held G continues without one.
+    Out,
+}
+
+/// Serves the requests to the P with which the G is about to run.
+fn serve(sched: &Sched, m: MRef, gp: GRef) -> Served {
     loop {
         let requests = m.must_p().requests();
         if requests & FN != 0 {
             preempt::run_safe_point_fn(sched, m, m.must_p().p());
         } else if requests & STOP != 0 {
             let mut lk = sched.lock.lock();
+            // SEIZE-B1: a held G is at no call.
+            let out = m.held.get() && lk.exact;
+            if out {
+                super::syscall::went_out(sched, &mut lk, m);
+            }
             match preempt::stop_p(&mut lk, sched, m.releasep()) {
                 Ok(()) => {
+                    if out {
+                        return Served::Out;
+                    }
                     // Still under the lock: the world cannot start again without it.
                     gp.set_status(GStatus::Runnable);
-                    sched.globrunqput(gp);
-                    return false;
+                    if m.held.get() {
+                        sched.globrunqput_hog(gp);
+                    } else {
+                        sched.globrunqput(gp);
+                    }
+                    return Served::Queued;
                 }
-                Err(pp) => m.acquirep(pp),
+                Err(pp) => {
+                    debug_assert!(!out, "a stop of code was given up under the lock");
+                    m.acquirep(pp);
+                }
             }
         } else {
-            return true;
+            return Served::Runs;
         }
     }
 }

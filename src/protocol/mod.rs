@@ -8,16 +8,17 @@
 //! 4. [`wake`] when an M searches, when it sleeps, and what wakes it
 //! 5. [`rescue`] Gs and timers that wait behind a P that does not answer
 //! 6. [`syscall`] enter, exit, handoffp, retake
-//! 7. [`stw`] stop-the-world and start-the-world
-//! 8. [`ragged`] forEachP
-//! 9. [`resize`] procresize
-//! 10. [`lockedm`] a G locked to its M
-//! 11. [`store`] descriptors and stacks
-//! 12. [`thread`] a thread of the host waits
-//! 13. [`park`] gopark, goready, gosched, goexit
-//! 14. [`coro`] coroutines: two Gs that hand a thread to each other
-//! 15. [`foreign`] extra Ms, for threads that the host made
-//! 16. [`tidy`] gives the memory of unused stacks back to the system
+//! 7. [`lockedm`] a G locked to its M
+//! 8. [`seize`] Ps of Gs that run the host's code and do not come back
+//! 9. [`stw`] stop-the-world and start-the-world
+//! 10. [`ragged`] forEachP
+//! 11. [`resize`] procresize
+//! 12. [`store`] descriptors and stacks
+//! 13. [`thread`] a thread of the host waits
+//! 14. [`park`] gopark, goready, gosched, goexit
+//! 15. [`coro`] coroutines: two Gs that hand a thread to each other
+//! 16. [`foreign`] extra Ms, for threads that the host made
+//! 17. [`tidy`] gives the memory of unused stacks back to the system
 
 pub mod coro;
 pub mod foreign;
@@ -29,6 +30,7 @@ pub mod quiet;
 pub mod ragged;
 pub mod rescue;
 pub mod resize;
+pub mod seize;
 pub mod store;
 pub mod stw;
 pub mod syscall;

@@ -94,13 +94,26 @@ pub fn tell(sched: &Sched, again: bool) {
                 gp.asked.clear();
             }
         } else if asked && again || !asked && gp.asked.ask() {
-            let f = sched.cfg.on_preempt.get();
-            if !f.is_null() {
-                // SAFETY: the runtime was started with a function of this type.
-                let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void, u64)>(f) };
-                crate::sys::call::tell(f, sched.cfg.on_arg.get(), gp.handle());
+            tell_one(sched, gp);
+        }
+    }
+    if sched.code_stops.get() {
+        // SEIZE-G6: they have no P to which a request could be made.
+        for gp in sched.every_m().filter(|m| m.out.get()).filter_map(|m| m.g()) {
+            if again || gp.asked.ask() {
+                tell_one(sched, gp);
             }
         }
+    }
+}
+
+/// ASK-2
+fn tell_one(sched: &Sched, gp: GRef) {
+    let f = sched.cfg.on_preempt.get();
+    if !f.is_null() {
+        // SAFETY: the runtime was started with a function of this type.
+        let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void, u64)>(f) };
+        crate::sys::call::tell(f, sched.cfg.on_arg.get(), gp.handle());
     }
 }
 
@@ -132,7 +145,7 @@ pub fn run_fn(sched: &Sched, me: MRef, p: PRef) {
     me.fnp.set(p.as_ptr());
     // SAFETY: `for_each_p` stored a PFn, which stays until the wait is 0; RAGGED-F2.
     let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void)>(b.f.get()) };
-    crate::sys::call::plain(f, b.arg.get());
+    me.call_host(|| crate::sys::call::plain(f, b.arg.get()));
     me.fnp.set(before);
     me.set_pins(pins);
     me.set_ctx(ctx);

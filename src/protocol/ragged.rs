@@ -20,7 +20,8 @@
 //!   take the Ps in syscalls, and their FN with them;
 //! * RAGGED-R3 without the lock: run the function for the caller's own P; for the frozen Ps, which are then put back;
 //!   and for the taken Ps, which are then handed off. Count all of them;
-//! * RAGGED-R4 wait for the note, if RAGGED-R2 set FN in any P.
+//! * RAGGED-R4 wait for the note, if RAGGED-R2 set FN in any P. Now and then look again for Ps whose Ms run the host's
+//!   code (seize.rs), and do RAGGED-R3 for them: an M may have been in the library at the first look.
 //!
 //! Owner of a P with FN, at its next pass through the scheduler, into a syscall or into the idle list (which is closed
 //! to a P with FN):
@@ -43,12 +44,13 @@
 
 pub use super::preempt::{PFn, run_safe_point_fn};
 use super::preempt::{count_fns, run_fn, tell};
+use super::stw::{FIRST_PAUSE, LONGEST_PAUSE};
 use super::{idle, syscall, wake};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PRef};
 use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, asymmetric_fence_heavy};
+use crate::sync::{Ordering, asymmetric_fence_heavy, now};
 use std::ffi::c_void;
 
 /// RAGGED-R1 to RAGGED-R4. The caller holds worldsema.
@@ -73,15 +75,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
         idle = idle::pidle_freeze(sched, &mut lk);
     }
     if asked {
-        widen!();
-        asymmetric_fence_heavy();
-        // A P that still has FN is not idle, so the mask does not leave it out.
-        for p in sched.busy_ps() {
-            widen!();
-            if let Some(pp) = p.try_take_requested(FN) {
-                push(&mut called, pp);
-            }
-        }
+        take_outside(sched, &mut called);
         tell(sched, false);
     }
     widen!();
@@ -112,11 +106,46 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
     // RAGGED-R4
     if asked {
         count_fns(sched, ran);
-        b.note.sleep();
+        wait(sched, me);
     } else {
         debug_assert!(ran == sched.procs() as i32, "RAGGED-F1");
     }
     sched.stats.barriers.bump();
+}
+
+/// Takes the Ps with FN whose Ms are in syscalls, or run the host's code.
+fn take_outside(sched: &Sched, called: &mut *mut crate::gmp::P) {
+    widen!();
+    asymmetric_fence_heavy();
+    // A P that still has FN is not idle, so the mask does not leave it out.
+    for p in sched.busy_ps() {
+        widen!();
+        if let Some(taken) = syscall::take(sched, p, |host| p.try_take_requested(FN, host)) {
+            if taken.from.is_some() {
+                syscall::hold_later(sched);
+            }
+            push(called, taken.pp);
+        }
+    }
+}
+
+/// RAGGED-R4. A P that is to be taken from the host's code may have been in the library's at the first look.
+fn wait(sched: &Sched, me: MRef) {
+    let b = &sched.barrier;
+    if !sched.cfg.seizes.get() {
+        return b.note.sleep();
+    }
+    let mut pause = FIRST_PAUSE;
+    while !b.note.sleep_until(Some(now() + pause)) {
+        let mut called: *mut crate::gmp::P = std::ptr::null_mut();
+        take_outside(sched, &mut called);
+        while let Some(pp) = pop(&mut called) {
+            run_fn(sched, me, pp.p());
+            syscall::handoffp(sched, me, pp);
+            count_fns(sched, 1);
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 fn push(list: &mut *mut crate::gmp::P, pp: OwnedP) {

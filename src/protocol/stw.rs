@@ -15,9 +15,13 @@
 //!
 //! # Protocol
 //! Stopper. It holds worldsema, and keeps its own P if it has one:
+//! * STW-A0 a stop of all code ([`Stop::Code`]) has held threads go on first, and counts each G without a P in stopwait
+//!   (SEIZE-B1, SEIZE-G6);
 //! * STW-A1 under `sched.lock`: each idle P becomes Stopped; each other P gets STOP and is counted in stopwait;
 //! * STW-A2 without the lock, since it interrupts every CPU: HEAVY (SYSCALL-T2). Then, under the lock again: take the
 //!   Ps in syscalls; they become Stopped and are not waited for. Wait for the note, or until the deadline;
+//!   A stop for the Ps ([`Stop::Ps`]) also takes those whose Ms run the host's code, and looks again after a while: an
+//!   M may have been in the library at the first look, and then leave it for code that computes for long;
 //! * STW-A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, the world is stopped. Otherwise withdraw
 //!   STOP from the Ps that still run, and start the world again.
 //!
@@ -48,7 +52,8 @@
 
 pub use super::preempt::stop_p;
 use super::preempt::tell;
-use super::{idle, wake};
+use super::{idle, seize, syscall, wake};
+use crate::gmp::g::GList;
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
@@ -58,14 +63,20 @@ use crate::sync::{asymmetric_fence_heavy, now};
 /// STW-A1 to STW-A3. False if the time is up: then the world runs as before, and `late` was called for each P that did
 /// not stop.
 #[must_use]
-pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut(PRef)) -> bool {
+pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late: impl FnMut(Late)) -> bool {
     let begun = now();
     let own = me.p().map(|p| p.p());
-    {
+    let loose = what == Stop::Ps && sched.cfg.seizes.get();
+    let mut held = GList::new();
+    let none = {
         let mut lk = sched.lock.lock();
         debug_assert!(!lk.stopping);
         sched.stopnote.clear();
         lk.stopping = true;
+        // STW-A0
+        if what == Stop::Code {
+            held = seize::stop_code(sched, &mut lk);
+        }
         // STW-A1
         for p in sched.busy_ps() {
             widen!();
@@ -76,30 +87,51 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
         while let Some(p) = idle::pidle_unlink(sched, &mut lk) {
             p.move_status(PStatus::Idle, PStatus::Stopped);
         }
-        if lk.stopwait == 0 {
-            return stopped(sched, me, begun);
-        }
-    }
-    widen!();
-    // STW-A2
-    asymmetric_fence_heavy();
-    {
-        let mut lk = sched.lock.lock();
-        for p in sched.busy_ps() {
-            widen!();
-            if let Some(pp) = p.try_take_requested(STOP) {
-                pp.stop();
-                lk.stopwait -= 1;
-            }
-        }
-        if lk.stopwait == 0 {
-            return stopped(sched, me, begun);
-        }
-    }
-    widen!();
-    tell(sched, false);
-    if sched.stopnote.sleep_until(deadline) {
+        lk.stopwait == 0
+    };
+    seize::go_on(sched, held);
+    if none {
         return stopped(sched, me, begun);
+    }
+    let mut pause = FIRST_PAUSE;
+    loop {
+        widen!();
+        // STW-A2
+        asymmetric_fence_heavy();
+        let mut out = false;
+        let none = {
+            let mut lk = sched.lock.lock();
+            for p in sched.busy_ps() {
+                widen!();
+                if let Some(taken) = p.try_take_requested(STOP, loose) {
+                    taken.pp.stop();
+                    lk.stopwait -= 1;
+                    if let Some(m) = taken.from {
+                        syscall::went_out(sched, &mut lk, m);
+                        out = true;
+                    }
+                }
+            }
+            lk.stopwait == 0
+        };
+        if out {
+            syscall::hold_later(sched);
+        }
+        if none {
+            return stopped(sched, me, begun);
+        }
+        widen!();
+        tell(sched, false);
+        // A P that is to be taken from the host's code may be in the library's just now.
+        let again = now() + pause;
+        let until = if loose { Some(deadline.map_or(again, |d| d.min(again))) } else { deadline };
+        if sched.stopnote.sleep_until(until) {
+            return stopped(sched, me, begun);
+        }
+        if !loose || deadline.is_some_and(|d| d <= now()) {
+            break;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
     // STW-A3
     {
@@ -109,14 +141,39 @@ pub fn stop(sched: &Sched, me: MRef, deadline: Option<i64>, mut late: impl FnMut
         }
         for p in sched.live_ps() {
             if p.clear_request(STOP) {
-                late(p);
+                late(Late::P(p));
             }
         }
+        if lk.exact {
+            sched.every_m().filter(|m| m.out.get()).for_each(|m| late(Late::Out(m)));
+        }
         lk.stopwait = 0;
+        seize::let_code_run(sched, &mut lk);
     }
     start(sched, me);
     false
 }
+
+/// What a stop is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The stopper needs the Ps: what the host's code does between two calls of the library is nothing to it.
+    Ps,
+    /// No code of a goroutine may run.
+    Code,
+}
+
+/// What a stop has waited for in vain.
+#[derive(Clone, Copy)]
+pub enum Late {
+    P(PRef),
+    /// A G without a P, on this M (SEIZE-G6).
+    Out(MRef),
+}
+
+/// How long the stopper waits for the Ps before it looks at them again.
+pub const FIRST_PAUSE: i64 = 20_000;
+pub const LONGEST_PAUSE: i64 = 1_000_000;
 
 fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
     debug_assert!(
@@ -138,6 +195,7 @@ pub fn start(sched: &Sched, me: MRef) {
     {
         let mut lk = sched.lock.lock();
         lk.stopping = false;
+        seize::let_code_run(sched, &mut lk);
         // From the last to the first, so that low numbers are used first.
         for i in (0..sched.procs()).rev() {
             let Some(p) = sched.p_at(i) else { continue };

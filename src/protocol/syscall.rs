@@ -9,15 +9,15 @@
 //! | word | meaning | written by |
 //! |---|---|---|
 //! | P word | status, requests, and `tick`: how often the P was taken from a syscall (gmp/p/word.rs) | any (RMW) |
-//! | `m.insys` | 0, or the P that this M has left and the tick at which it did | the M |
-//! | `m.oldp`, `m.left` | the same, for the M itself | the M |
+//! | `m.insys` | 0, or the mark of the P that this M has left: the P and its tick | the M |
+//! | `m.oldp`, `m.left`, `m.mark` | the P, its word without requests, and the mark, for the M itself | the M |
 //! | `fenced` of an M | its LIGHT fence is a full fence (SYSCALL-Y5) | the M |
 //!
 //! # Protocol
 //! Enter. The M, on the stack of its G:
 //! * SYSCALL-E1 note where the G's stack ends, and set its status to Syscall: from SYSCALL-E2 on another thread may
 //!   look at the G;
-//! * SYSCALL-E2 insys = (P, tick); from here on the M does not touch the P;
+//! * SYSCALL-E2 insys = mark; from here on the M does not touch the P;
 //! * SYSCALL-E3 LIGHT fence; read the requests of the P. If STOP or FN is set, come back (SYSCALL-X1, SYSCALL-X2),
 //!   serve it, and enter again.
 //!
@@ -37,6 +37,8 @@
 //!   the syscall;
 //! * SYSCALL-T4 CAS exactly this word to tick + 1, without the bit: the P belongs to the taker;
 //! * SYSCALL-T5 a P that is taken in order to be used goes through [`handoffp`].
+//!
+//! Code of the host that calls nothing of the library is outside in the same way, with another mark (seize.rs).
 //!
 //! # Invariants
 //! * SYSCALL-Y1 a P has one owner. SYSCALL-T4 succeeds only while its M is in the syscall, or between SYSCALL-X1 and
@@ -77,12 +79,14 @@
 
 use super::{idle, rescue, wake};
 use crate::gmp::g::{GRef, GStatus};
+use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::{Ctx, MRef};
-use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP};
+use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP, Taken};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, asymmetric_fence_heavy, asymmetric_fence_light};
+use crate::sys;
 
 /// SYSCALL-E1 to SYSCALL-E3. `sp` is the end of the G's stack, for a collector.
 #[inline(always)]
@@ -102,8 +106,7 @@ pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
 #[inline(always)]
 fn leave(m: MRef) -> bool {
     // SYSCALL-E2
-    let p = m.releasep().forget();
-    m.leave_p(p, p.word());
+    let p = m.leave_p();
     widen!();
     // SYSCALL-E3
     if asymmetric_fence_light() {
@@ -122,16 +125,15 @@ fn entersyscall_slow(m: MRef) {
         // SAFETY: null, or a P, which is never freed.
         let old = unsafe { PRef::from_ptr(m.oldp.get()) };
         // A taker that asked before this M set insys (SYSCALL-E2) relies on the owner to answer.
-        let Some(pp) = old.and_then(|p| come_back(m, p)) else {
+        if !old.is_some_and(|p| come_back(m, p)) {
             // The taker has taken the P.
             return;
-        };
-        if pp.requests() & FN != 0 {
-            m.acquirep(pp);
+        }
+        if m.must_p().requests() & FN != 0 {
             super::preempt::run_safe_point_fn(sched, m, m.must_p().p());
         } else {
             let mut lk = sched.lock.lock();
-            match super::preempt::stop_p(&mut lk, sched, pp) {
+            match super::preempt::stop_p(&mut lk, sched, m.releasep()) {
                 Ok(()) => {
                     m.oldp.set(std::ptr::null_mut());
                     return;
@@ -145,24 +147,27 @@ fn entersyscall_slow(m: MRef) {
     }
 }
 
-/// SYSCALL-X1 and SYSCALL-X2.
+/// SYSCALL-X1 and SYSCALL-X2: the M has the P again that it left. False: a taker has it.
 #[inline(always)]
-fn come_back(m: MRef, p: PRef) -> Option<OwnedP> {
+fn come_back(m: MRef, p: PRef) -> bool {
     // SYSCALL-X1
     m.end_syscall_mark();
     widen!();
     asymmetric_fence_light();
     match OwnedP::reclaim(p, m.saved_word()) {
+        Some(pp) => {
+            m.reacquirep(pp);
+            true
+        }
         None => come_back_slow(m, p),
-        back => back,
     }
 }
 
 /// SYSCALL-X2.
 #[cold]
 #[inline(never)]
-fn come_back_slow(m: MRef, p: PRef) -> Option<OwnedP> {
-    OwnedP::reclaim_slow(p, m.saved_word())
+fn come_back_slow(m: MRef, p: PRef) -> bool {
+    OwnedP::reclaim_slow(p, m.saved_word()).map(|pp| m.acquirep(pp)).is_some()
 }
 
 /// Calls a function of the host on a worker that runs no G. As in a syscall, the P may be taken meanwhile, so that no
@@ -180,13 +185,7 @@ pub fn call_apart(sched: &Sched, m: MRef, f: impl FnOnce()) -> bool {
     }
     f();
     // SAFETY: oldp is null or a P.
-    match unsafe { PRef::from_ptr(m.oldp.get()) }.and_then(|p| come_back(m, p)) {
-        Some(pp) => {
-            m.acquirep(pp);
-            true
-        }
-        None => false,
-    }
+    unsafe { PRef::from_ptr(m.oldp.get()) }.is_some_and(|p| come_back(m, p))
 }
 
 /// As [`entersyscall`], and hands the P off at once.
@@ -205,9 +204,8 @@ pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
 pub fn exitsyscall(m: MRef, gp: GRef) -> bool {
     // SAFETY: oldp is null or a P.
     if let Some(p) = unsafe { PRef::from_ptr(m.oldp.get()) }
-        && let Some(pp) = come_back(m, p)
+        && come_back(m, p)
     {
-        m.acquirep(pp);
         gp.set_status(GStatus::Running);
         m.set_ctx(Ctx::G);
         return true;
@@ -237,9 +235,9 @@ fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
 pub fn give_up_p(m: MRef) {
     // SAFETY: oldp is null or a P.
     if let Some(p) = unsafe { PRef::from_ptr(m.oldp.take()) }
-        && let Some(pp) = come_back(m, p)
+        && come_back(m, p)
     {
-        handoffp(m.sched(), m, pp);
+        handoffp(m.sched(), m, m.releasep());
     }
 }
 
@@ -309,6 +307,7 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
                 did |= rescue::take_out(sched, me, p);
                 rescue::ask_seldom(p, sched.cfg.slice_ns.get(), now);
             }
+            RetakeVerdict::Nudge(m) => did |= nudge(sched, m, p, now),
             RetakeVerdict::Take => {
                 // SYSCALL-T1
                 p.announce();
@@ -320,13 +319,20 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
         return did;
     }
     widen!();
-    // SYSCALL-T2
+    // SYSCALL-T2, SEIZE-W2
     asymmetric_fence_heavy();
     for p in ps {
         widen!();
         // SYSCALL-T3, SYSCALL-T4
-        if let Some(pp) = p.try_retake() {
-            sched.stats.retakes.fetch_add(1, Ordering::Relaxed);
+        if let Some(Taken { pp, from }) = take(sched, p, |host| p.try_retake(host)) {
+            match from {
+                None => _ = sched.stats.retakes.fetch_add(1, Ordering::Relaxed),
+                Some(m) => {
+                    // It was meant for the G that continues without a P.
+                    pp.clear_request(PREEMPT);
+                    hold_one(sched, m);
+                }
+            }
             // SYSCALL-T5
             handoffp(sched, me, pp);
             did = true;
@@ -335,8 +341,144 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
     did
 }
 
+/// SYSCALL-T3 and SYSCALL-T4 for one P, by `take`, which is told whether the P may be taken from the host's code.
+pub fn take(sched: &Sched, p: PRef, take: impl Fn(bool) -> Option<Taken>) -> Option<Taken> {
+    if !sched.cfg.seizes.get() || !p.in_host(p.word()) {
+        return take(false);
+    }
+    // SEIZE-W4
+    let mut lk = sched.lock.lock();
+    let taken = take(!lk.exact);
+    if let Some(Taken { from: Some(m), .. }) = &taken {
+        went_out(sched, &mut lk, *m);
+    }
+    taken
+}
+
+/// SEIZE-W4: a P was taken from the host's code on this M. [`hold_later`] follows, without the lock.
+pub fn went_out(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef) {
+    lk.taken += 1;
+    m.out.set(true);
+    if lk.exact {
+        // SEIZE-G6
+        lk.stopwait += 1;
+        sched.poll.fetch_add(1, Ordering::SeqCst);
+    }
+    sched.stats.taken.fetch_add(1, Ordering::Relaxed);
+}
+
+/// SEIZE-W6: has the watchdog arm the timers of the threads that have lost their Ps.
+pub fn hold_later(sched: &Sched) {
+    if sched.cfg.nudges.get() && !sched.hold_wanted.swap(true, Ordering::Relaxed) {
+        sched.sysmon_note.wakeup();
+    }
+}
+
+/// SEIZE-W5: has the thread of `m` find out in its next moment on a CPU that it is to be held.
+fn nudge(sched: &Sched, m: MRef, p: PRef, now: i64) -> bool {
+    p.watch.asked_when.set(now);
+    p.watch.nudges.set(p.watch.nudges.get() + 1);
+    sched.stats.nudges.fetch_add(1, Ordering::Relaxed);
+    arm(m)
+}
+
+/// SEIZE-W6: should a G that has lost its P compute on, its thread is held.
+fn hold_one(sched: &Sched, m: MRef) {
+    if sched.cfg.nudges.get() && !m.is_extra() {
+        arm(m);
+    }
+}
+
+/// SEIZE-W6, for the Ps that others have taken.
+pub fn hold_those_out(sched: &Sched) {
+    if sched.hold_wanted.load(Ordering::Relaxed) && sched.hold_wanted.swap(false, Ordering::Relaxed) {
+        for m in sched.every_m().filter(|m| m.alive.get() && m.out.get()) {
+            hold_one(sched, m);
+        }
+    }
+}
+
+fn arm(m: MRef) -> bool {
+    let tid = m.tid.get();
+    if m.timer_tid.get() != tid {
+        if m.timer_tid.get() != 0 {
+            sys::cpu_timer::delete(m.timer.get());
+        }
+        m.timer_tid.set(0);
+        let Some(timer) = sys::cpu_timer::create(tid) else { return false };
+        m.timer.set(timer);
+        m.timer_tid.set(tid);
+    }
+    sys::cpu_timer::arm(m.timer.get())
+}
+
+/// SEIZE-W1: how long a P that is asked to end its slice has time for that before it is taken, and how often its thread
+/// is nudged before that, and how long it has time after each.
+const GRACE: i64 = 200_000;
+const NUDGES: u32 = 3;
+const TICKS: i64 = 12_000_000;
+
+/// Whether there is a thread for a P that is taken now.
+fn has_heir(sched: &Sched) -> bool {
+    sched.nhogs() > 0 || idle::any_idle_m(sched, &sched.lock.lock())
+}
+
+/// Has the template thread make an idle M.
+pub fn ask_for_reserve(sched: &Sched) {
+    sched.reserve_wanted.store(true, Ordering::Relaxed);
+    sched.template_note.wakeup();
+}
+
+/// A P was asked to end its slice.
+fn asked(sched: &Sched, p: PRef, now: i64) {
+    sched.stats.preempts.fetch_add(1, Ordering::Relaxed);
+    p.watch.asked_when.set(now);
+    p.watch.nudges.set(0);
+    // SAFETY: null or an M, and Ms are never freed.
+    if let Some(m) = unsafe { MRef::from_ptr(p.m()) }
+        && sched.cfg.nudges.get()
+    {
+        p.watch.cpu_then.set(sys::cpu_timer::cpu_time(m.tid.get()).unwrap_or(0));
+    }
+}
+
+/// SEIZE-W3 to SEIZE-W5: what becomes of a P that was asked to end its slice, runs the host's code, and is needed.
+fn seize(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
+    let watch = &p.watch;
+    let nudged = watch.nudges.get();
+    let patience = match nudged {
+        // A host that is told looks at a flag now and then.
+        0 if sched.tells.load(Ordering::Relaxed) => sched.cfg.slice_ns.get(),
+        0 => GRACE,
+        _ => TICKS,
+    };
+    // SAFETY: null or an M, and Ms are never freed.
+    let m = unsafe { MRef::from_ptr(p.m()) };
+    if now - watch.asked_when.get() < patience {
+        // The watchdog looks again soon for the first, and the thread comes by itself in the other cases.
+        return if patience == GRACE { RetakeVerdict::Did } else { RetakeVerdict::Nothing };
+    }
+    let Some(m) = m.filter(|m| m.may_lose_p()) else { return RetakeVerdict::Nothing };
+    if !has_heir(sched) {
+        // SEIZE-G4
+        ask_for_reserve(sched);
+        return RetakeVerdict::Nothing;
+    }
+    // SEIZE-N4
+    m.nudged.store(true, Ordering::Release);
+    if !sched.cfg.nudges.get() || m.is_extra() || nudged >= NUDGES {
+        return RetakeVerdict::Take;
+    }
+    // A thread that has used no CPU since it was asked sleeps in the system, or waits for a CPU.
+    match sys::cpu_timer::cpu_time(m.tid.get()) {
+        Some(cpu) if watch.cpu_then.replace(cpu) != cpu => RetakeVerdict::Nudge(m),
+        _ => RetakeVerdict::Take,
+    }
+}
+
 enum RetakeVerdict {
     Nothing,
+    Nudge(MRef),
     Did,
     /// Its owner has not answered for a slice (rescue.rs).
     Deaf,
@@ -358,13 +500,23 @@ fn assess(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
     let slice = sched.cfg.slice_ns.get();
     let slice_over = watch.sched_when.get().saturating_add(slice) <= now;
     if !p.in_syscall(w) {
+        let waits = || !p.runq_empty() || sched.globq_len() > 0 || p.timers.first() <= now;
+        if slice_over && sched.cfg.seizes.get() && p.in_host(w) && waits() {
+            if w.requests() & PREEMPT != 0 {
+                return seize(sched, p, now);
+            }
+            if p.request(PREEMPT).1 {
+                asked(sched, p, now);
+            }
+            return RetakeVerdict::Did;
+        }
         if slice_over && rescue::is_deaf(p, slice, now) {
             return RetakeVerdict::Deaf;
         }
         if !slice_over || w.requests() & PREEMPT != 0 || !super::preempt::preempt_one(p) {
             return RetakeVerdict::Nothing;
         }
-        sched.stats.preempts.fetch_add(1, Ordering::Relaxed);
+        asked(sched, p, now);
         return RetakeVerdict::Did;
     }
     let tick = p.stats.syscalls.get();

@@ -103,7 +103,7 @@ use crate::sync::{Ordering, fence, now};
 
 // ---- the timer waiter -----------------------------------------------------------------------------------------------
 
-fn count_wake(sched: &Sched, slept: bool) {
+pub fn count_wake(sched: &Sched, slept: bool) {
     if slept {
         sched.stats.wakes.fetch_add(1, Ordering::Relaxed);
     }
@@ -216,6 +216,17 @@ pub fn startm_locked<'a>(sched: &'a Sched, mut lk: SchedLocked<'a>, me: MRef, pp
         count_wake(sched, m.park.wakeup());
         return;
     }
+    // A held thread needs no other one, and may have what the maker of threads waits for (SEIZE-G4).
+    if let Some(gp) = sched.globrunqget_hog() {
+        if spinning {
+            sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
+        }
+        drop(lk);
+        sched.reserve_wanted.store(true, Ordering::Relaxed);
+        sched.template_note.wakeup();
+        pp.schedtick.bump();
+        return hand_to_locked(sched, gp, pp);
+    }
     newm(sched, lk, me, pp, spinning);
 }
 
@@ -320,6 +331,17 @@ fn try_start(sched: &Sched, m: MRef) -> Result<(), Option<(OwnedP, bool)>> {
 pub fn first_workers(sched: &Sched) -> bool {
     let n = if sched.cfg.sealed.get() { sched.cfg.max_threads.get() } else { 1 };
     (0..n).all(|_| first_worker(sched))
+}
+
+/// Makes an idle M, unless there is one.
+pub fn make_reserve(sched: &Sched) {
+    let more = {
+        let lk = sched.lock.lock();
+        !idle::any_idle_m(sched, &lk) && !sched.cfg.no_more_threads(lk.nm)
+    };
+    if more {
+        first_worker(sched);
+    }
 }
 
 fn first_worker(sched: &Sched) -> bool {

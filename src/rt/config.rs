@@ -27,6 +27,7 @@ pub struct Options {
     /// The library installs no handler for the signals of faults.
     pub no_sigsegv: bool,
     pub no_membarrier: bool,
+    pub preempt: Preempt,
     /// The library opens no file.
     pub no_files: bool,
     /// All threads and all memory are made at the start, for this many goroutines. 0: when they are needed.
@@ -51,6 +52,18 @@ pub enum Guards {
     ByRights,
     Required,
     Optional,
+}
+
+/// What may be done about code that does not call the library (protocol/seize.rs), from least to most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Preempt {
+    /// It keeps its P.
+    #[default]
+    Off,
+    /// Its P is taken.
+    NoSignal,
+    /// And its thread is held.
+    On,
 }
 
 /// The number of Ps to begin with, and whether it follows the machine.
@@ -130,6 +143,7 @@ pub struct Debug {
     /// How stacks are guarded, instead of the best way that the system has.
     pub guard: Option<GuardKind>,
     pub sigsegv: bool,
+    pub preempt: Option<Preempt>,
     pub locks: bool,
     /// Whether memory comes from malloc; None: under a checker.
     pub malloc: Option<bool>,
@@ -145,6 +159,7 @@ impl Debug {
         cxx: true,
         guard: None,
         sigsegv: true,
+        preempt: None,
         locks: false,
         malloc: None,
         addresses: false,
@@ -210,6 +225,12 @@ const SETTINGS: &[Setting] = &[
         value: Value::Switch,
         what: "0: leave SIGSEGV and SIGBUS alone; a fault then names no goroutine",
         set: |d, v| d.sigsegv = v == 1,
+    },
+    Setting {
+        name: "preempt",
+        value: Value::Word(&["0", "nosignal", "1"]),
+        what: "1: take the P from code that calls nothing; nosignal: hold no thread; 0: neither",
+        set: |d, v| d.preempt = Some([Preempt::Off, Preempt::NoSignal, Preempt::On][v as usize]),
     },
     Setting {
         name: "locks",

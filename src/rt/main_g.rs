@@ -135,6 +135,7 @@ static FAILED: AtomicU32 = AtomicU32::new(0);
 const TRIES: u32 = 5;
 
 extern "C" fn resize(_: *mut c_void) {
+    crate::protocol::seize::come_back();
     let Some(m) = MRef::current() else { return };
     let sched = m.sched();
     let n = sched.procs_default.get();

@@ -10,6 +10,7 @@ pub mod dump;
 #[cfg(not(any(loom, shuttle)))]
 pub mod gdb;
 pub mod main_g;
+mod nudge;
 pub mod report;
 pub mod trouble;
 
@@ -23,14 +24,14 @@ use crate::gmp::g::{GRef, gflag};
 use crate::gmp::m::{Ctx, Kind, M, MRef};
 use crate::gmp::p::STACK_CACHE;
 use crate::gmp::sched::Sched;
-use crate::protocol::{foreign, store, wake};
+use crate::protocol::{foreign, seize, store, wake};
 use crate::sched::run;
 use crate::sched::sysmon;
 use crate::sched::template::{self, Duties};
 use crate::sched::{life, world};
 use crate::sync::{Note, Ordering, RawMutex, now};
 use crate::sys;
-use config::{Debug, Environment, Options};
+use config::{Debug, Environment, Options, Preempt};
 use report::{Text, Words};
 use std::ffi::c_void;
 use std::fmt::Write;
@@ -295,6 +296,13 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
         // ignored: without the handler an overflow is a bare fault.
         let _ = unsafe { overflow::install(describe_fault, report::emit) };
     }
+    let preempt = env.debug.preempt.unwrap_or(options.preempt);
+    // Without such a fence no thread can tell from outside where another one is.
+    sched.cfg.seizes.set(preempt != Preempt::Off && crate::sync::has_asymmetric_fence());
+    let nudges = preempt == Preempt::On && sched.cfg.seizes.get() && options.all_at_start == 0;
+    // SAFETY: beginnings and ends exclude each other.
+    sched.cfg.nudges.set(nudges && sys::cpu_timer::is_sound() && unsafe { nudge::install() });
+    crate::sync::locks_need(seize::may_lock);
     UP.store(true, Ordering::Release);
     Ok(sched)
 }
@@ -599,6 +607,8 @@ fn end_if_left_until(sched: &'static Sched, deadline: Option<i64>) -> bool {
         report::lock_holds();
         // SAFETY: beginnings and ends exclude each other.
         unsafe { overflow::uninstall() };
+        // SAFETY: as above.
+        unsafe { nudge::uninstall() };
         sys::without::nothing();
         ENDING.store(false, Ordering::Release);
     }
@@ -626,6 +636,9 @@ fn join_all(sched: &'static Sched, deadline: Option<i64>) -> bool {
         m.thread.set(0);
         m.alive.set(false);
         m.exiting.set(false);
+        if m.timer_tid.replace(0) != 0 {
+            sys::cpu_timer::delete(m.timer.get());
+        }
         let mut lk = sched.lock.lock();
         m.link.set(lk.mfree);
         lk.mfree = m.as_ptr();
@@ -684,6 +697,8 @@ static SURVIVOR: AtomicU64 = AtomicU64::new(0);
 /// A fork waits until no thread of the library holds a lock of the loader, or changes the heap: the child would find
 /// the lock held forever.
 unsafe extern "C" fn before_fork() {
+    // No thread may be held while it has this lock.
+    seize::come_back();
     IN_LOADER.lock();
     sys::heap::before_fork();
 }
@@ -691,6 +706,7 @@ unsafe extern "C" fn before_fork() {
 unsafe extern "C" fn after_fork() {
     sys::heap::after_fork();
     IN_LOADER.unlock();
+    seize::end_of_call();
 }
 
 /// The child of a fork has only the calling thread, and no runtime. The next call makes a new one.

@@ -4,8 +4,9 @@ use crate::block::{mutex, rwmutex, spawn};
 use crate::fiber::text::Line;
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::Kind;
-use crate::gmp::p::{PRef, PStatus};
+use crate::gmp::p::PStatus;
 use crate::gmp::sched::Sched;
+use crate::protocol::stw::Late;
 use crate::sync::{Ordering, now};
 use crate::sys;
 use crate::sys::array::Array;
@@ -355,20 +356,33 @@ impl fmt::Display for Code {
 }
 
 /// Reports a stop of the world that timed out: the Ps that did not stop.
-pub fn stop_timed_out(reason: &[u8], late: impl Iterator<Item = PRef>, n: usize) {
+pub fn stop_timed_out(reason: &[u8], late: impl Iterator<Item = Late>, n: usize) {
     let mut out = Text::new();
-    let _ = writeln!(out, "libgomax: stop-the-world ({}) timed out: {n} Ps did not reach a safe point", Words(reason));
+    let _ = writeln!(
+        out,
+        "libgomax: stop-the-world ({}) timed out: {n} goroutines did not reach a safe point",
+        Words(reason)
+    );
     for p in late {
         let _ = late_line(&mut out, p);
     }
     emit(out.as_bytes());
 }
 
-/// One line about a P that did not stop.
-fn late_line(out: &mut Text, p: PRef) -> fmt::Result {
-    write!(out, "  P{}: ", p.id)?;
-    // SAFETY: m is null or an M.
-    match unsafe { crate::gmp::MRef::from_ptr(p.m()) }.and_then(|m| m.g()) {
+/// One line about what did not stop.
+fn late_line(out: &mut Text, late: Late) -> fmt::Result {
+    let m = match late {
+        Late::P(p) => {
+            write!(out, "  P{}: ", p.id)?;
+            // SAFETY: m is null or an M.
+            unsafe { crate::gmp::MRef::from_ptr(p.m()) }
+        }
+        Late::Out(m) => {
+            write!(out, "  no P: ")?;
+            Some(m)
+        }
+    };
+    match m.and_then(|m| m.g()) {
         // The world runs again: only fields that may be read of a running G.
         Some(gp) => g_name(out, gp).and_then(|()| writeln!(out, " [running]")),
         None => writeln!(out, "between two goroutines"),
@@ -376,7 +390,7 @@ fn late_line(out: &mut Text, p: PRef) -> fmt::Result {
 }
 
 /// Reports that gomaxprocs does not follow the machine, because a G does not come to a safe point.
-pub fn resize_put_off(from: u32, to: i32, tries: u32, late: Option<PRef>) {
+pub fn resize_put_off(from: u32, to: i32, tries: u32, late: Option<Late>) {
     let mut out = Text::new();
     let _ = writeln!(
         out,

@@ -66,7 +66,7 @@ impl Trouble {
     fn lack(&mut self, sched: &Sched, threads: bool) {
         let (now, moves) = (now(), moves(sched));
         let over = now - std::mem::replace(&mut self.seen, now) > FORGOTTEN;
-        if over || moves != self.moves || sched.busy_ps().any(computes) {
+        if over || moves != self.moves || sched.busy_ps().any(computes) || sched.every_m().any(|m| m.out.get()) {
             (self.since, self.moves, self.told) = (now, moves, false);
         } else if !self.told && now - self.since >= PATIENCE {
             self.told = apart::tell(sched, if threads { report::lack_of_threads } else { report::lack_of_stacks });

@@ -122,6 +122,13 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     {
         return found;
     }
+    // SEIZE-C1
+    if sched.nhogs() > 0
+        && !pp.runq_empty()
+        && let Some(gp) = hog_turn(sched, pp)
+    {
+        return Found::G(gp, false);
+    }
     // PARK-N3
     if let Some((gp, inherit)) = pp.get() {
         return Found::G(gp, inherit);
@@ -168,6 +175,17 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
     // Nothing waited there. The turn is over, also if an heir of the slice runs next.
     pp.schedtick.bump();
     None
+}
+
+/// SEIZE-C1: a held thread has a turn in spite of others if none had one here for three slices.
+#[cold]
+fn hog_turn(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
+    let now = now();
+    if now < pp.hog_when.get().saturating_add(sched.cfg.slice_ns.get().saturating_mul(3)) {
+        return None;
+    }
+    pp.hog_when.set(now);
+    sched.globrunqget_hog()
 }
 
 /// PARK-N4: the next G when a request has ended the slice, the only case in which runnext does not go first (PARK-K6).

@@ -32,7 +32,7 @@ pub fn run_key_destructors(gp: GRef) {
             let Some(m) = MRef::current() else { break };
             if let Some(f) = m.sched().gkeys.destructor(key) {
                 again = true;
-                crate::sys::call::plain(f, value);
+                crate::protocol::seize::host(m, || crate::sys::call::plain(f, value));
             }
         }
         if !again {

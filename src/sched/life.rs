@@ -99,7 +99,7 @@ pub fn close(m: MRef, deadline: Option<i64>, end: impl FnOnce(&Sched)) -> Result
     m.set_ctx(Ctx::Sched);
     // Threads that are about to go idle get a moment for it.
     let mut over = false;
-    if stw::stop(sched, m, Some(crate::sync::now() + CLOSE_PATIENCE), |_| ()) {
+    if stw::stop(sched, m, stw::Stop::Ps, Some(crate::sync::now() + CLOSE_PATIENCE), |_| ()) {
         over = sched.close();
         if over {
             end(sched);

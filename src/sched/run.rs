@@ -9,7 +9,7 @@ use crate::gmp::m::{Ctx, M, MRef, Mcall};
 use crate::gmp::sched::Sched;
 use crate::protocol::syscall::NoP;
 use crate::protocol::wake::{self, Idle};
-use crate::protocol::{coro, foreign, lockedm, park, quiet, store, syscall};
+use crate::protocol::{coro, foreign, lockedm, park, quiet, seize, store, syscall};
 use crate::sync::Ordering;
 use crate::sys;
 use std::ffi::c_void;
@@ -71,6 +71,7 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
 fn tell_host(sched: &Sched, f: *mut c_void) {
     // SAFETY: the runtime was started with functions of this type.
     let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void)>(f) };
+    // Without a P here or with one that it has left for the call.
     sys::call::plain(f, sched.cfg.on_arg.get());
 }
 
@@ -194,15 +195,17 @@ fn mexit(sched: &Sched, m: MRef) {
 /// Entered by a switch only, with the M as payload.
 pub unsafe extern "C" fn g_entry(payload: usize) -> ! {
     // SAFETY: the switch passes the M.
-    let m = unsafe { MRef::from_payload(payload) };
+    let mut m = unsafe { MRef::from_payload(payload) };
     let mut gp = park::running(m);
     // SAFETY: just entered.
     unsafe { park::arrive(m, gp) };
     loop {
         // SAFETY: the spawner stored a function of this type.
         let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void)>(gp.entry.get()) };
+        m.go_outside();
         f(gp.arg.get());
-        let m = end(gp, true);
+        seize::come_back();
+        m = end(gp, true);
         // SAFETY: this is the bottom of the stack of gp, which has ended.
         if let Some(next) = unsafe { park::goexit(m, gp, true) } {
             gp = next;
@@ -324,6 +327,7 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
 /// The end of a thread of the host that has an M.
 pub fn thread_exit(m: MRef) {
     let gp = m.own_g();
+    seize::come_back();
     // First of all: a thread that stopped the world without being a G becomes Foreign here.
     let m = close_open_brackets(m, gp);
     if m.ctx() == Ctx::Foreign && !gp.keys.is_null() {

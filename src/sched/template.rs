@@ -68,6 +68,9 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
     m.set_ctx(Ctx::Sched);
     while !sched.exiting.load(Ordering::Acquire) {
         wake::make_threads(sched, m);
+        if sched.reserve_wanted.swap(false, Ordering::Relaxed) {
+            wake::make_reserve(sched);
+        }
         let errands = sched.errands.swap(0, Ordering::Acquire);
         let asked = |errand: Errand| errands & errand as u32 != 0;
         if asked(Errand::Thread) {

@@ -9,9 +9,9 @@ use crate::block::{sema, waitq};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::WaitReason;
 use crate::gmp::m::{Ctx, MRef};
-use crate::gmp::p::PRef;
 use crate::gmp::sched::Sched;
 use crate::protocol::ragged::PFn;
+use crate::protocol::stw::{Late, Stop};
 use crate::protocol::{ragged, resize, stw};
 use crate::sync::Ordering;
 use std::ffi::c_void;
@@ -19,13 +19,13 @@ use std::ffi::c_void;
 /// Stops the world. The caller's context is Stopped until [`start_the_world`].
 ///
 /// # Migrates
-pub fn stop_the_world(m: MRef, timeout: i64, mut late: impl FnMut(PRef)) -> Result<()> {
+pub fn stop_the_world(m: MRef, timeout: i64, mut late: impl FnMut(Late)) -> Result<()> {
     let deadline = waitq::deadline_of(timeout);
     let sched = m.sched();
     let m = acquire(m, deadline)?;
     let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
-    let stopped = stw::stop(sched, m, deadline, &mut late);
+    let stopped = stw::stop(sched, m, Stop::Code, deadline, &mut late);
     if !stopped {
         m.set_ctx(ctx);
         sema::release_handoff(m, &sched.worldsema);
@@ -61,7 +61,7 @@ pub fn with_stopped_world<T>(m: MRef, f: impl FnOnce(&Sched, MRef) -> T) -> Resu
 fn with_stopped_world_within<T>(
     m: MRef,
     patience: Option<i64>,
-    mut late: impl FnMut(PRef),
+    mut late: impl FnMut(Late),
     f: impl FnOnce(&Sched, MRef) -> T,
 ) -> Result<T> {
     let sched = m.sched();
@@ -69,7 +69,7 @@ fn with_stopped_world_within<T>(
     let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
     let deadline = patience.map(|ns| crate::sync::now() + ns);
-    if !stw::stop(sched, m, deadline, &mut late) {
+    if !stw::stop(sched, m, Stop::Ps, deadline, &mut late) {
         m.set_ctx(ctx);
         sema::release_handoff(m, &sched.worldsema);
         return Err(Error::TimedOut);
@@ -106,7 +106,7 @@ pub fn gomaxprocs(m: MRef, n: i32) -> Result<i32> {
 /// `TimedOut`, `late` was called for each P that did not stop, and the caller tries again later.
 ///
 /// # Migrates
-pub fn follow_machine(m: MRef, n: i32, late: impl FnMut(PRef)) -> Result<i32> {
+pub fn follow_machine(m: MRef, n: i32, late: impl FnMut(Late)) -> Result<i32> {
     resize_within(m, n, Some(FOLLOW_PATIENCE), late, |sched| sched.procs_follow.get())
 }
 
@@ -118,7 +118,7 @@ fn resize_within(
     m: MRef,
     n: i32,
     patience: Option<i64>,
-    late: impl FnMut(PRef),
+    late: impl FnMut(Late),
     wanted: impl FnOnce(&Sched) -> bool,
 ) -> Result<i32> {
     let sched = m.sched();

@@ -21,11 +21,12 @@ pub mod widen;
 pub use lock::{Guard, Latch, Lock};
 pub use prim::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, Watched,
-    asymmetric_fence_heavy, asymmetric_fence_light, fence, fence_after_rmw, fence_is_lost, give_way, now, spin_loop,
+    asymmetric_fence_heavy, asymmetric_fence_light, fence, fence_after_rmw, fence_is_lost, give_way,
+    has_asymmetric_fence, light_fence, now, spin_loop,
 };
 #[cfg(all(test, any(loom, shuttle)))]
 pub use prim::{futex, give_away, nothing_is_gone, set_now, touch, without_order};
-pub use rank::{Rank, holding_any, list as rank_list, record_holds, step, tell_holds};
+pub use rank::{Rank, holding_any, list as rank_list, locks_need, record_holds, step, tell_holds};
 
 #[cfg(not(any(loom, shuttle)))]
 pub use {

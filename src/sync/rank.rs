@@ -114,6 +114,19 @@ mod check {
         }
     }; RANKS];
 
+    /// Whether the calling thread may take a lock: set by [`super::locks_need`].
+    static MAY: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+    pub fn need(may: fn() -> bool) {
+        MAY.store(may as *mut (), Ordering::Relaxed);
+    }
+
+    fn may_lock() -> bool {
+        let may = MAY.load(Ordering::Relaxed);
+        // SAFETY: `need` has stored such a function.
+        may.is_null() || unsafe { std::mem::transmute::<*mut (), fn() -> bool>(may) }()
+    }
+
     pub fn record(on: bool) {
         RECORD.store(on, Ordering::Relaxed);
     }
@@ -248,6 +261,9 @@ mod check {
     #[track_caller]
     pub fn acquire(rank: Rank, ordered: bool) {
         let n = COUNT.get();
+        if !may_lock() {
+            violated(format_args!("{rank:?} taken by code of the host"));
+        }
         if ordered && let Some(at) = (0..n).find(|&at| held(at).rank >= rank as u8) {
             violated(format_args!("{rank:?} ({}) taken while rank {} is held", rank as u8, held(at).rank));
         }
@@ -350,6 +366,14 @@ pub fn tell_holds(tell: impl FnMut(std::fmt::Arguments<'_>)) {
     check::holds(tell);
     #[cfg(not(all(debug_assertions, not(any(loom, shuttle)))))]
     drop(tell);
+}
+
+/// In debug builds, each lock from here on asks `may` whether the calling thread may take it.
+pub fn locks_need(may: fn() -> bool) {
+    #[cfg(all(debug_assertions, not(any(loom, shuttle))))]
+    check::need(may);
+    #[cfg(not(all(debug_assertions, not(any(loom, shuttle)))))]
+    let _ = may;
 }
 
 /// Whether this thread holds a ranked lock. Always false in release builds.

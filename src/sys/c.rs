@@ -17,7 +17,7 @@ macro_rules! zeros {
     )*};
 }
 
-zeros!(Dl_info pthread_attr_t sched_param sigaction sigset_t stack_t stat timespec);
+zeros!(Dl_info pthread_attr_t sched_param sigaction sigevent sigset_t stack_t stat timespec utsname);
 
 /// The value that is all zeros.
 #[inline(always)]
@@ -50,6 +50,18 @@ pub fn at_errno() -> *mut c_int {
 pub fn sysconf(which: c_int) -> i64 {
     // SAFETY: asks for a number.
     unsafe { libc::sysconf(which) }
+}
+
+/// The first two numbers of the system's version; zeros if it does not say.
+pub fn kernel_version() -> (u32, u32) {
+    let mut name: libc::utsname = zeros();
+    // SAFETY: the name is writable.
+    unsafe { libc::uname(&raw mut name) };
+    let mut numbers = name
+        .release
+        .split(|&c| !(c as u8).is_ascii_digit())
+        .map(|digits| digits.iter().fold(0u32, |n, &c| n.saturating_mul(10).saturating_add(u32::from(c as u8 - b'0'))));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// An entry of the auxiliary vector; 0 if there is none.

@@ -244,7 +244,9 @@ impl Signals {
 
     /// Makes the calling thread block exactly these signals, except those that it raises by its own actions.
     pub fn block_here(self) {
-        let which = (1..=64).filter(|sig| self.0 >> (sig - 1) & 1 != 0 && !SYNCHRONOUS.contains(sig));
+        let which = (1..=64).filter(|sig| {
+            self.0 >> (sig - 1) & 1 != 0 && !SYNCHRONOUS.contains(sig) && *sig != super::cpu_timer::SIGNAL
+        });
         c::mask_signals(libc::SIG_SETMASK, &c::signals(which));
     }
 

@@ -13,6 +13,7 @@ pub mod array;
 pub mod c;
 pub mod call;
 pub mod checker;
+pub mod cpu_timer;
 pub mod elf;
 pub mod heap;
 pub mod held;

@@ -38,6 +38,8 @@ pub const GMX_CONFIG_NO_SIGSEGV = 1;
 pub const GMX_CONFIG_NO_MEMBARRIER = 4;
 pub const GMX_CONFIG_NO_FILES = 8;
 pub const GMX_CONFIG_ALL_AT_START = 16;
+pub const GMX_CONFIG_PREEMPT = 256;
+pub const GMX_CONFIG_PREEMPT_NO_SIGNAL = 512;
 pub const GMX_CONFIG_GUARD_REQUIRED = 2;
 pub const GMX_CONFIG_GUARD_OPTIONAL = 32;
 pub const GMX_CONFIG_NO_STACK_DUMP = 64;
@@ -72,6 +74,7 @@ pub const GMX_SPAWN_WIPE = 4;
 pub const GMX_SPAWN_LAST = 8;
 pub const GMX_SPAWN_INHERIT = 16;
 pub const GMX_SPAWN_CANCELLABLE = 32;
+pub const GMX_SPAWN_NO_PREEMPT = 64;
 pub const GMX_SPAWN_COPY_MAX = 128;
 pub const gmx_spawn_opts = extern struct {
     struct_size: usize = @sizeOf(gmx_spawn_opts),
@@ -440,6 +443,11 @@ pub const gmx_sched_stats = extern struct {
     stop_ns_max: u64 = 0,
     barriers: u64 = 0,
     runqueue: i64 = 0,
+    taken: u64 = 0,
+    seized: u64 = 0,
+    nudges: u64 = 0,
+    bailed: u64 = 0,
+    held: i64 = 0,
 };
 pub extern fn gmx_read_mem_stats(out: ?*gmx_mem_stats) Status;
 pub extern fn gmx_release_memory() Status;
@@ -465,7 +473,7 @@ comptime {
     laidOut(gmx_scope_end, 24, &.{ 0, 8, 12, 16 });
     laidOut(gmx_select_case, 64, &.{ 0, 8, 16, 20, 24 });
     laidOut(gmx_mem_stats, 120, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96, 104, 112 });
-    laidOut(gmx_sched_stats, 192, &.{ 0, 8, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160, 168, 176, 184 });
+    laidOut(gmx_sched_stats, 232, &.{ 0, 8, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160, 168, 176, 184, 192, 200, 208, 216, 224 });
 }
 
 fn laidOut(comptime T: type, comptime size: usize, comptime offsets: []const usize) void {

@@ -25,9 +25,9 @@
 //! adds 1 to `tick`; the M that returns sees by the tick that its P is gone (protocol/syscall.rs).
 
 use super::{OwnedP, P, PRef};
-use crate::gmp::m::M;
-use crate::sync::Ordering;
+use crate::gmp::m::{M, Outside};
 use crate::sync::widen::widen;
+use crate::sync::{Ordering, has_asymmetric_fence};
 
 /// The status of a P: see the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,8 +51,10 @@ pub const PREEMPT: u64 = 1 << 10;
 /// A thread is deciding whether the P's M is in a syscall.
 const TAKE: u64 = 1 << 11;
 
-/// The bits that bar the short way back from a syscall.
-pub const MUST_SEE: u64 = STOP | FN | TAKE;
+/// The bits that say that a thread may be about to take the P.
+const MUST_SEE: u64 = STOP | FN | TAKE;
+/// All bits that come and go while the P has one owner.
+pub const REQUESTS: u64 = MUST_SEE | PREEMPT;
 
 const STATUS: u64 = 0xff;
 const TICK: u64 = 1 << 32;
@@ -157,7 +159,16 @@ impl P {
     pub fn in_syscall(&self, w: PWord) -> bool {
         // SAFETY: m is null or an M, and Ms are never freed.
         w.status() == PStatus::Running
-            && unsafe { crate::gmp::MRef::from_ptr(self.m()) }.is_some_and(|m| m.is_in_syscall(self.id, w))
+            && unsafe { crate::gmp::MRef::from_ptr(self.m()) }
+                .is_some_and(|m| m.outside(self.id, w) == Some(Outside::Left))
+    }
+
+    /// Whether the M of a P with this word runs the host's code: a guess.
+    pub fn in_host(&self, w: PWord) -> bool {
+        // SAFETY: m is null or an M, and Ms are never freed.
+        w.status() == PStatus::Running
+            && unsafe { crate::gmp::MRef::from_ptr(self.m()) }
+                .is_some_and(|m| m.outside(self.id, w) == Some(Outside::Host))
     }
 
     /// The M that owned it last.
@@ -179,27 +190,27 @@ impl P {
         if self.in_syscall(w) { PStatus::Syscall } else { w.status() }
     }
 
-    /// Takes an announced P if its M is in a syscall; then the caller owns it.
+    /// Takes an announced P if its M is in a syscall (or, with `host`, in the host's code); then the caller owns it.
     #[must_use]
-    pub fn try_retake(&self) -> Option<OwnedP> {
-        let pp = self.take(TAKE);
-        if pp.is_none() && self.word().0 & TAKE != 0 {
+    pub fn try_retake(&self, host: bool) -> Option<Taken> {
+        let taken = self.take(TAKE, host);
+        if taken.is_none() && self.word().0 & TAKE != 0 {
             self.word.fetch_and(!TAKE, Ordering::AcqRel);
         }
-        pp
+        taken
     }
 
-    /// Takes a P that has the request `bit`, if its M is in a syscall. The caller answers the request in the owner's
-    /// place, and the request is cleared here.
+    /// Takes a P that has the request `bit`, if its M is in a syscall (or, with `host`, in the host's code). The caller
+    /// answers the request in the owner's place, and the request is cleared here.
     #[must_use]
-    pub fn try_take_requested(&self, bit: u64) -> Option<OwnedP> {
-        let pp = self.take(bit)?;
+    pub fn try_take_requested(&self, bit: u64, host: bool) -> Option<Taken> {
+        let taken = self.take(bit, host)?;
         self.poll.fetch_sub(1, Ordering::SeqCst);
-        Some(pp)
+        Some(taken)
     }
 
-    /// Takes a P that has this bit, and clears the bit, if its M is in a syscall.
-    fn take(&self, bit: u64) -> Option<OwnedP> {
+    /// Takes a P that has this bit, and clears the bit, if its M is outside.
+    fn take(&self, bit: u64, host: bool) -> Option<Taken> {
         loop {
             let w = self.word();
             if w.0 & bit == 0 || w.status() != PStatus::Running {
@@ -207,13 +218,17 @@ impl P {
             }
             // SAFETY: m is null or an M, and Ms are never freed.
             let m = unsafe { crate::gmp::MRef::from_ptr(self.m()) }?;
+            let reached = m.is_reached();
             // insys has the tick, so a P that has passed to another M since is not taken (SYSCALL-Y4).
-            if !m.is_reached() || !m.is_in_syscall(self.id, w) {
-                return None;
-            }
-            // It may fail because another thread sets or clears another bit: the M is in the syscall all the same.
+            let from = match m.outside(self.id, w)? {
+                Outside::Left if reached => None,
+                // SEIZE-W3. The way in has no fence of its own, so HEAVY must have worked (SEIZE-G1).
+                Outside::Host if host && has_asymmetric_fence() && m.may_lose_p() => Some(m),
+                _ => return None,
+            };
+            // It may fail because another thread sets or clears another bit: the M is outside all the same.
             if self.cas(w, PWord(w.ticked().0 & !bit)).is_ok() {
-                return Some(OwnedP(self.as_ref()));
+                return Some(Taken { pp: OwnedP(self.as_ref()), from });
             }
         }
     }
@@ -249,8 +264,16 @@ impl P {
     }
 }
 
+/// A P that its taker owns from here on.
+#[must_use]
+pub struct Taken {
+    pub pp: OwnedP,
+    /// The M that runs code of the host and does not know of it yet. None: the M was in a syscall.
+    pub from: Option<crate::gmp::MRef>,
+}
+
 impl OwnedP {
-    /// The P that the caller left at `left` (without any bit of [`MUST_SEE`]), if its word is unchanged. After
+    /// The P that the caller left at `left` (without any of the [`REQUESTS`]), if its word is unchanged. After
     /// `asymmetric_fence_light`.
     #[inline(always)]
     pub fn reclaim(p: PRef, left: PWord) -> Option<OwnedP> {
@@ -265,6 +288,10 @@ impl OwnedP {
                 return None;
             }
             debug_assert!(w.status() == PStatus::Running);
+            if w.0 & !PREEMPT == left.0 {
+                // No thread is about to take it.
+                return Some(OwnedP(p));
+            }
             if p.cas(w, w.ticked()).is_ok() {
                 return Some(OwnedP(p));
             }

@@ -145,6 +145,16 @@ pub fn fence_is_lost() -> bool {
     false
 }
 
+pub fn has_asymmetric_fence() -> bool {
+    true
+}
+
+/// A full fence, as [`asymmetric_fence_light`].
+#[track_caller]
+pub fn light_fence() {
+    fence(Ordering::SeqCst);
+}
+
 #[track_caller]
 pub fn asymmetric_fence_heavy() {
     fence(Ordering::SeqCst);

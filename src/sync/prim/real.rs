@@ -55,7 +55,14 @@ pub fn asymmetric_fence_heavy() {
     sys::asymmetric_fence_heavy();
 }
 
-pub use sys::fence_is_lost;
+pub use sys::{fence_is_lost, has_asymmetric_fence};
+
+/// [`asymmetric_fence_light`] for a thread whose counterpart acts only while [`has_asymmetric_fence`] after its heavy
+/// fence: never a full fence.
+#[inline(always)]
+pub fn light_fence() {
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
 
 /// Gives this CPU to another thread, if one waits for it.
 pub fn give_way() {

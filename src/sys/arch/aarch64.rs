@@ -301,6 +301,36 @@ pub fn valgrind(default: usize, request: &[usize; 6]) -> usize {
     answer
 }
 
+/// The registers that a callee keeps, as they are now.
+#[inline(always)]
+pub fn kept_registers() -> [usize; 12] {
+    let mut regs = [0usize; 12];
+    // SAFETY: writes all of them.
+    unsafe {
+        core::arch::asm!(
+            "stp x19, x20, [{p}]",
+            "stp x21, x22, [{p}, #16]",
+            "stp x23, x24, [{p}, #32]",
+            "stp x25, x26, [{p}, #48]",
+            "stp x27, x28, [{p}, #64]",
+            "str x29, [{p}, #80]",
+            p = in(reg) &raw mut regs,
+            options(nostack, preserves_flags),
+        );
+    }
+    regs
+}
+
+/// The end of what the interrupted code uses of its stack.
+///
+/// # Safety
+/// `context` is what the system passed to a handler of signals.
+pub unsafe fn interrupted_sp(context: *const core::ffi::c_void) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    let context = unsafe { &*context.cast::<libc::ucontext_t>() };
+    context.uc_mcontext.sp as usize as *mut u8
+}
+
 /// The initial-exec slot: one load through the thread pointer, also in a library that was dlopened (8 bytes of the
 /// room that the loader keeps for such). Hidden, so that two copies of the library in one process have one each;
 /// global, since other objects of this crate, and inlined copies in crates above it, name it.

@@ -43,8 +43,8 @@ compile_error!(
 
 pub(crate) use isa::signal_entry;
 pub use isa::{
-    gmx_arch_call, gmx_arch_signal, keep, prefetch, prepare, saved, signal, stack_pointer, switch, thread_vector,
-    valgrind,
+    gmx_arch_call, gmx_arch_signal, interrupted_sp, keep, kept_registers, prefetch, prepare, saved, signal,
+    stack_pointer, switch, thread_vector, valgrind,
 };
 
 /// The saved stack pointer of something that does not run. NULL: there is none.

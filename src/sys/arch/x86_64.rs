@@ -288,6 +288,36 @@ pub fn valgrind(default: usize, request: &[usize; 6]) -> usize {
     answer
 }
 
+/// The registers that a callee keeps, as they are now.
+#[inline(always)]
+pub fn kept_registers() -> [usize; 12] {
+    let mut regs = [0usize; 12];
+    // SAFETY: writes the first six.
+    unsafe {
+        core::arch::asm!(
+            "mov [{p}], rbx",
+            "mov [{p} + 8], rbp",
+            "mov [{p} + 16], r12",
+            "mov [{p} + 24], r13",
+            "mov [{p} + 32], r14",
+            "mov [{p} + 40], r15",
+            p = in(reg) &raw mut regs,
+            options(nostack, preserves_flags),
+        );
+    }
+    regs
+}
+
+/// The end of what the interrupted code uses of its stack: the red zone lies below its stack pointer.
+///
+/// # Safety
+/// `context` is what the system passed to a handler of signals.
+pub unsafe fn interrupted_sp(context: *const core::ffi::c_void) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    let context = unsafe { &*context.cast::<libc::ucontext_t>() };
+    (context.uc_mcontext.gregs[libc::REG_RSP as usize] as usize - 128) as *mut u8
+}
+
 /// The initial-exec slot: one load through the thread pointer, also in a library that was dlopened (8 bytes of the
 /// room that the loader keeps for such). Hidden, so that two copies of the library in one process have one each;
 /// global, since other objects of this crate, and inlined copies in crates above it, name it.

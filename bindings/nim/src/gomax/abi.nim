@@ -134,6 +134,11 @@ type
     stop_ns_max*: uint64
     barriers*: uint64
     runqueue*: int64
+    taken*: uint64
+    seized*: uint64
+    nudges*: uint64
+    bailed*: uint64
+    held*: int64
 
 const
   OK* = 0'i32
@@ -158,6 +163,8 @@ const
   CONFIG_NO_MEMBARRIER* = 4'u32
   CONFIG_NO_FILES* = 8'u32
   CONFIG_ALL_AT_START* = 16'u32
+  CONFIG_PREEMPT* = 256'u32
+  CONFIG_PREEMPT_NO_SIGNAL* = 512'u32
   CONFIG_GUARD_REQUIRED* = 2'u32
   CONFIG_GUARD_OPTIONAL* = 32'u32
   CONFIG_NO_STACK_DUMP* = 64'u32
@@ -168,6 +175,7 @@ const
   SPAWN_LAST* = 8'u32
   SPAWN_INHERIT* = 16'u32
   SPAWN_CANCELLABLE* = 32'u32
+  SPAWN_NO_PREEMPT* = 64'u32
   SPAWN_COPY_MAX* = 128'u32
   G_RUNNABLE* = 1'i32
   G_RUNNING* = 2'i32
@@ -210,6 +218,8 @@ _Static_assert(GMX_CONFIG_NO_SIGSEGV == 1, "gomax.h is not the one of this modul
 _Static_assert(GMX_CONFIG_NO_MEMBARRIER == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_NO_FILES == 8, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_ALL_AT_START == 16, "gomax.h is not the one of this module");
+_Static_assert(GMX_CONFIG_PREEMPT == 256, "gomax.h is not the one of this module");
+_Static_assert(GMX_CONFIG_PREEMPT_NO_SIGNAL == 512, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_GUARD_REQUIRED == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_GUARD_OPTIONAL == 32, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_NO_STACK_DUMP == 64, "gomax.h is not the one of this module");
@@ -220,6 +230,7 @@ _Static_assert(GMX_SPAWN_WIPE == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_SPAWN_LAST == 8, "gomax.h is not the one of this module");
 _Static_assert(GMX_SPAWN_INHERIT == 16, "gomax.h is not the one of this module");
 _Static_assert(GMX_SPAWN_CANCELLABLE == 32, "gomax.h is not the one of this module");
+_Static_assert(GMX_SPAWN_NO_PREEMPT == 64, "gomax.h is not the one of this module");
 _Static_assert(GMX_SPAWN_COPY_MAX == 128, "gomax.h is not the one of this module");
 _Static_assert(GMX_G_RUNNABLE == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_G_RUNNING == 2, "gomax.h is not the one of this module");
