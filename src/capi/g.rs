@@ -428,7 +428,7 @@ pub extern "C" fn gmx_detach(g: gmx_g) -> gmx_status {
 pub extern "C" fn gmx_yield() -> gmx_status {
     match may_wait() {
         Ok(m) if m.ctx() == Ctx::G => {
-            park::gosched(*m);
+            m.then(park::gosched).end();
             GMX_OK
         }
         Ok(_) => {

@@ -147,7 +147,7 @@ unsafe fn object<'a, T: Object>(o: *mut T) -> Option<&'a T::Is> {
 #[inline(always)]
 fn may_wait() -> Result<Inside, gmx_status> {
     match MRef::current() {
-        Some(m) if m.is_free() => Ok(Inside::enter(m)),
+        Some(m) if m.is_free() => Ok(Inside::enter_free(m)),
         _ => may_wait_slow().get(),
     }
 }
@@ -195,7 +195,7 @@ fn may_wait_slow() -> MOrStatus {
 #[inline(always)]
 fn on_g() -> Result<Inside, gmx_status> {
     match MRef::current() {
-        Some(m) if m.is_free() => Ok(Inside::enter(m)),
+        Some(m) if m.is_free() => Ok(Inside::enter_free(m)),
         m => on_g_slow(m).get(),
     }
 }

@@ -28,6 +28,7 @@ pub extern "C" fn gmx_enter_syscall() -> gmx_status {
     match on_g() {
         Ok(m) => {
             syscall::entersyscall(*m, park::running(*m), stack_pointer());
+            m.is_out();
             GMX_OK
         }
         Err(status) => status,
@@ -52,7 +53,9 @@ pub extern "C" fn gmx_exit_syscall() -> gmx_status {
     }
     let m = Inside::already(run::exit_syscall(m, park::running(m)));
     if m.must_p().requests() != 0 {
-        park::safepoint(*m);
+        m.then(park::safepoint).end();
+    } else {
+        m.end();
     }
     GMX_OK
 }

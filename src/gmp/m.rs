@@ -343,9 +343,16 @@ impl M {
     /// Whether there is no request to the P. For code that [`M::is_free`].
     #[inline(always)]
     pub fn is_calm(&self) -> bool {
+        self.free_p().requests() == 0
+    }
+
+    /// The P with which the code here came in or is about to: it may have been taken since (SEIZE-N1). For code that
+    /// [`M::is_free`].
+    #[inline(always)]
+    pub fn free_p(&self) -> &OwnedP {
         debug_assert!(self.is_free());
         // SAFETY: code that is free is on a G, whose M holds a P.
-        unsafe { self.p().unwrap_unchecked() }.requests() == 0
+        unsafe { self.p().unwrap_unchecked() }
     }
 
     /// The G that runs here. For code that [`M::is_free`].

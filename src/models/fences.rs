@@ -79,7 +79,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/syscall.rs", "come_back", "syscalls::finds_exit_without_fence"),
     ("protocol/syscall.rs", "retake", "syscalls::finds_retake_without_fence"),
     ("protocol/stw.rs", "stop", "stops::finds_stop_without_fence"),
-    ("protocol/seize.rs", "come_in", "seizes::finds_way_in_without_fence"),
+    ("protocol/seize.rs", "come_in_with", "seizes::finds_way_in_without_fence"),
     ("protocol/seize.rs", "step_in", "seizes::finds_hold_without_fence"),
     ("protocol/ragged.rs", "take_outside", "stops::finds_barrier_without_fence"),
     ("block/waitq.rs", "wait_then", "waits::finds_waiter_without_fence"),

@@ -65,7 +65,7 @@ fn out_and_back_against_two_looks() {
 #[test]
 fn finds_way_in_without_fence() {
     finds(TWO_OWNERS, || {
-        without("protocol/seize.rs", "come_in");
+        without("protocol/seize.rs", "come_in_with");
         check(Size::default(), out_against_take(1));
     });
 }

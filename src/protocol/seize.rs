@@ -126,10 +126,32 @@ impl Inside {
         Inside(m)
     }
 
+    /// SEIZE-N1, for code that [`MRef::is_free`](crate::gmp::M::is_free).
+    #[inline(always)]
+    pub fn enter_free(m: MRef) -> Inside {
+        debug_assert!(!m.is_inside(), "a call within a call");
+        come_in_with(m, m.free_p());
+        Inside(m)
+    }
+
     /// The rest of a call that has come in by another way: the exit from a syscall.
     #[inline(always)]
     pub fn already(m: MRef) -> Inside {
         Inside(m)
+    }
+
+    /// The end of a call that has gone out by itself: the entry into a syscall.
+    #[inline(always)]
+    pub fn is_out(self) {
+        std::mem::forget(self);
+    }
+
+    /// SEIZE-N2, on the M that this stands for.
+    #[inline(always)]
+    pub fn end(self) {
+        debug_assert!(MRef::current() == Some(self.0), "the call has migrated");
+        self.0.go_outside();
+        std::mem::forget(self);
     }
 
     /// The same call, after `f`, which may migrate.
@@ -153,9 +175,8 @@ impl Drop for Inside {
     #[inline(always)]
     fn drop(&mut self) {
         // The G may be on another thread by now.
-        if let Some(m) = MRef::current() {
-            m.go_outside();
-        }
+        // SAFETY: a thread keeps its M for as long as a G or a call runs on it.
+        unsafe { MRef::current().unwrap_unchecked() }.go_outside();
     }
 }
 
@@ -169,7 +190,13 @@ pub fn enter(m: MRef) {
 #[inline(always)]
 pub fn come_in(m: MRef) {
     // In a syscall the M has no P, and stays outside.
-    let Some(pp) = m.p() else { return };
+    if let Some(pp) = m.p() {
+        come_in_with(m, pp);
+    }
+}
+
+#[inline(always)]
+fn come_in_with(m: MRef, pp: &OwnedP) {
     m.end_syscall_mark();
     widen!();
     light_fence();
