@@ -27,6 +27,7 @@ not "asks for a deadlock, and the host's thread might call in" malloc forks load
 not "asks the loader" loader -- cxx_without stack_use
 not "counts the threads of its process" malloc forks loader thread -- leaving
 not "measures what an idle process costs" malloc forks loader thread -- idle
+not "loads a library on a goroutine, while the host has the lock of the loader" constructor loader -- hog_kinds
 not "counts on the signals that its thread has open" thread -- signals
 not "a million Gs: every fork copies their page tables" forks -- million
 slow=(barrier cancel faults fuzz idle limits memory million random safepoint)

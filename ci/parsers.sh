@@ -43,6 +43,10 @@ PY
 }
 if "$python" -c 'import cffi' 2>/dev/null || pip cffi 2>/dev/null; then check "cffi" by_cffi; else skip "cffi cannot be installed"; fi
 
+# a bindgen knows no libclang that is much newer than itself: the oldest one that is there
+oldest=$(ls -d /usr/lib/llvm-*/lib/libclang*.so* 2>/dev/null | sort -V | head -1)
+[[ -z $oldest ]] || export LIBCLANG_PATH=${LIBCLANG_PATH:-${oldest%/*}}
+
 # the status codes have the type of what returns them, so that Rust compares the two
 by_bindgen() {
   "$bindgen" --no-layout-tests -o "$work/gomax.rs" include/gomax.h -- -DGMX_NO_INLINE "${clang[@]}" &&

@@ -36,6 +36,7 @@ pub fn build(b: *std.Build) void {
         tests_step.dependOn(&tests.step);
         tests.rdynamic = std.mem.eql(u8, name, "malloc"); // its malloc is the library's too
         const run_tests = b.addRunArtifact(tests);
+        if (tests.rdynamic) run_tests.setEnvironmentVariable("GMXDEBUG", "malloc=1");
         run_tests.has_side_effects = true; // they are not the same each time: threads, and a seed
         test_step.dependOn(&run_tests.step);
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::protocol::seize;
 use crate::sched::world;
+use crate::sync::asymmetric_fence_heavy;
 
 /// A step that runs code of the host: a part of its G that the library does not see.
 fn host(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
@@ -27,12 +28,17 @@ fn eager(w: &World) {
     w.sched.cfg.seizes.set(true);
 }
 
-/// A look of the watchdog at P 0, long after it was asked to end its slice.
+/// SEIZE-W2 to SEIZE-W4 for P 0, which was asked to end its slice. (Whether there is a thread for it is nothing to these
+/// steps: the model makes one.)
 fn look(w: &World, me: MRef) {
     let p = w.sched.p_at(0).unwrap();
     p.request(PREEMPT);
-    p.watch.schedtick.set(p.schedtick.get());
-    syscall::retake(w.sched, me, std::iter::once(p), 1_000_000_000);
+    p.announce();
+    asymmetric_fence_heavy();
+    if let Some(taken) = syscall::take(w.sched, p, |host| p.try_retake(host)) {
+        taken.pp.clear_request(PREEMPT);
+        syscall::handoffp(w.sched, me, taken.pp);
+    }
 }
 
 /// SEIZE-G1: G 0 goes out and comes back, with G 1 behind it on the only P, while the watchdog looks. The P has one

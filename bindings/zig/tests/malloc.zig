@@ -1,6 +1,7 @@
 //! malloc that fails: channels, tokens and timers, with each allocation of the library failed in turn. The call is
 //! error.OutOfMemory, and has changed nothing; the next one is well. The functions here take the place of those of
-//! the C library, for libgomax.so too (build.zig makes them visible to it). Gs and scopes take no memory from malloc.
+//! the C library, for libgomax.so too (build.zig makes them visible to it, and has the library take its memory there).
+//! Gs and scopes take none.
 const std = @import("std");
 const gomax = @import("gomax");
 const expect = std.testing.expect;
