@@ -10,10 +10,10 @@
 //! * class: the size of a small block. From 16 to 128 bytes there is a class each 16 bytes, and above that there are
 //!   four classes for each power of two, up to [`MOST_SMALL`]. So a block is at most a quarter larger than what was
 //!   asked for.
-//! * span: [`SPAN`] bytes, aligned to their size. A span that is in use has blocks of one class. It begins with a
-//!   [`Span`], which the address of a block leads to.
+//! * span: `SPAN` bytes, aligned to their size. A span that is in use has blocks of one class. It begins with a
+//!   `Span`, which the address of a block leads to.
 //! * chunk: the memory for some spans, from one mmap. Chunks stay mapped.
-//! * large block: more than [`MOST_SMALL`] bytes, a mapping of its own. It has a [`Head`] in front of it.
+//! * large block: more than [`MOST_SMALL`] bytes, a mapping of its own. It has a `Head` in front of it.
 //!
 //! ```text
 //!  chunk  |....|SPAN              |SPAN              |SPAN              |..|
@@ -29,7 +29,7 @@
 //!   needs no rank. A fork takes it, so a child finds the lists whole.
 //! * HEAP-4 A span in a list of its class has a free block. A span whose blocks are all in use is in no list; one whose
 //!   blocks are all free is in no list of a class, unless it is the only one there.
-//! * HEAP-5 At most [`MOST_DIRTY`] unused spans keep their memory. The others read as zeroes and cost address space
+//! * HEAP-5 At most `MOST_DIRTY` unused spans keep their memory. The others read as zeroes and cost address space
 //!   only.
 //!
 //! # Speed

@@ -67,7 +67,7 @@ impl Class {
         usize::from(self.0)
     }
 
-    /// The class with this number, below [`CLASSES`].
+    /// The class with this number, below `CLASSES`.
     pub const fn numbered(n: u8) -> Class {
         Class(n)
     }

@@ -4,10 +4,10 @@ use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// What [`keep_registers`] has the CPU save: bits of XCR0; 0: what `fxsave` saves.
+/// What `keep_registers` has the CPU save: bits of XCR0; 0: what `fxsave` saves.
 pub static KEPT: AtomicU32 = AtomicU32::new(0);
 
-/// The room for it, in the frame of [`keep_registers`]: what `xsave` needs for [`WANTED`].
+/// The room for it, in the frame of `keep_registers`: what `xsave` needs for `WANTED`.
 pub const ROOM: usize = 2688;
 
 /// x87, SSE, AVX, the three of AVX-512 and the registers of APX. Not among them: tiles of AMX, which are large, and
@@ -15,7 +15,7 @@ pub const ROOM: usize = 2688;
 const WANTED: u32 = 1 << 19 | 0b1110_0111;
 
 /// Looks up which state of registers this machine has. To be called before the first goroutine begins: until then no
-/// caller of [`keep_registers`] leaves its thread, and the callee, which is compiled for every x86-64, touches no more
+/// caller of `keep_registers` leaves its thread, and the callee, which is compiled for every x86-64, touches no more
 /// than `fxsave` saves.
 pub fn look_at_registers() {
     const OSXSAVE: u32 = 1 << 27;
