@@ -28,8 +28,8 @@ fn eager(w: &World) {
     w.sched.cfg.seizes.set(true);
 }
 
-/// SEIZE-W2 to SEIZE-W4 for P 0, which was asked to end its slice. (Whether there is a thread for it is nothing to these
-/// steps: the model makes one.)
+/// SEIZE-W2 to SEIZE-W4 for P 0, which was asked to end its slice. (Whether there is a thread for it is nothing to
+/// these steps: the model makes one.)
 fn look(w: &World, me: MRef) {
     let p = w.sched.p_at(0).unwrap();
     p.request(PREEMPT);
