@@ -61,7 +61,7 @@ static void nonblock(long times) {
   }
 }
 static void select_nonblock(void) {
-  c1 = chan_of(8, 0), c2 = chan_of(8, 0), c3 = chan_of(8, 1), c4 = chan_of(8, 1);
+  c1 = chan_of(8, 0), c2 = chan_of(8, 0), c3 = chan_of(8, 1), c4 = full(chan_of(8, 1), 1);
   by(procs, nonblock);
 }
 
