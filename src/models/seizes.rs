@@ -128,10 +128,9 @@ fn pinned_code_keeps_its_p() {
     });
 }
 
-/// A stop that needs the Ps ends while G 0 stays in the host's code until then.
-#[test]
-fn stop_for_the_ps_waits_for_no_code() {
-    check(Size { preemptions: 1, ..Size::default() }, || {
+/// G 0 stays in the host's code until `act` is over, which needs its P.
+fn over_beside_code(act: fn(&Arc<World>, MRef)) -> impl Fn() {
+    move || {
         let over = Arc::new(Event::new());
         let seen = over.clone();
         let mut mk = Maker::new(1, 1);
@@ -147,41 +146,28 @@ fn stop_for_the_ps_waits_for_no_code() {
             while !p.in_host(p.word()) {
                 thread::yield_now();
             }
-            world::with_stopped_world(m, |_, _| w.own_all()).unwrap();
+            act(w, m);
             over.happen();
         });
         w.finish();
-    });
+    }
+}
+
+/// A stop that needs the Ps waits for no code.
+#[test]
+fn stop_for_the_ps_waits_for_no_code() {
+    let stop = |w: &Arc<World>, m| world::with_stopped_world(m, |_, _| w.own_all()).unwrap();
+    check(Size { preemptions: 1, ..Size::default() }, over_beside_code(stop));
 }
 
 /// The same for a barrier (RAGGED-F1: its function runs once for each P).
 #[test]
 fn barrier_waits_for_no_code() {
-    check(Size { preemptions: 1, ..Size::default() }, || {
-        let over = Arc::new(Event::new());
-        let seen = over.clone();
-        let mut mk = Maker::new(1, 1);
-        let g = mk.token(vec![host(move |_, _| {
-            seen.wait(0, None);
-        })]);
-        let w = mk.make();
-        eager(&w);
-        let m = w.worker_with(&[g]);
-        w.go(m);
-        w.host(move |w, m| {
-            let p = w.sched.p_at(0).unwrap();
-            while !p.in_host(p.word()) {
-                thread::yield_now();
-            }
-            super::barriers::barrier(w, m);
-            over.happen();
-        });
-        w.finish();
-    });
+    check(Size { preemptions: 1, ..Size::default() }, over_beside_code(super::barriers::barrier));
 }
 
 /// SEIZE-G6: code that has lost its P counts for a stop of all code. `code` stands for what a collector looks at.
-fn stop_of_code(counts: bool) -> impl Fn() {
+fn stop_of_code() -> impl Fn() {
     move || {
         let code = Arc::new(Sole::default());
         let (one, two) = (code.clone(), code);
@@ -197,16 +183,13 @@ fn stop_of_code(counts: bool) -> impl Fn() {
             two.touch();
             world::start_the_world(m);
         });
-        if !counts {
-            w.sched.lock.lock().taken = -1;
-        }
         w.finish();
     }
 }
 
 #[test]
 fn stop_of_code_waits_for_what_has_no_p() {
-    check(Size { preemptions: 1, ..Size::default() }, stop_of_code(true));
+    check(Size { preemptions: 1, ..Size::default() }, stop_of_code());
 }
 
 /// Two workers, one P: G 0 is nudged in the host's code, with G 1 behind it. The P goes to the other worker, and comes
