@@ -10,7 +10,6 @@
 #ifndef GOMAX_BESIDE_H
 #define GOMAX_BESIDE_H
 
-#define RUNTIME_FLAGS GMX_CONFIG_PREEMPT
 #include "gs.h"
 #include "objects.h"
 

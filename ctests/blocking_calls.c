@@ -1,7 +1,6 @@
 /* Calls of the system that block, on the only P and without gmx_enter_syscall: another G runs meanwhile. It makes the
  * event that ends the call, so a P that is not taken hangs the test. The call returns what it would have without the
  * library, and neither it nor errno tells of the library. */
-#define RUNTIME_FLAGS GMX_CONFIG_PREEMPT
 #include "gs.h"
 #include "objects.h"
 

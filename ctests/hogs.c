@@ -501,7 +501,6 @@ int main(void) {
   gmx_config config = GMX_CONFIG_INIT;
   config.maxprocs = 1;
   config.report = keep_report;
-  config.flags = GMX_CONFIG_PREEMPT;
   CHECK_OK(gmx_init(&config));
   RUN_G(others_move_beside_the_code_of_the_host);
   RUN_G(others_move_beside_calls_of_the_library);

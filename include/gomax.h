@@ -214,23 +214,25 @@ GMX_API const char *gmx_err_name(gmx_status status);
 #define GMX_CONFIG_ALL_AT_START 16
 
 /**
- * gmx_config.flags: code that calls nothing of the library does not hold others up. At the end of its slice, and when
- * a resize or a barrier needs its P, another thread takes the P from it; a pinned goroutine keeps its P. The goroutine
- * stays on its thread. While it sleeps in the system the thread is left alone, so a call that blocks needs no
- * gmx_enter_syscall; if it computes, the thread is held between two instructions until it has a P again. The signal
- * for that (SIGURG, from a timer on the thread's own CPU clock) interrupts no system call.
+ * gmx_config.flags: code that calls nothing of the library holds others up, for as long as it runs.
  *
- * On one P, other goroutines may then run between two calls of the library, as they do on several. Values of
- * gmx_p_get stay this goroutine's only while it is pinned. A stop of the world waits for a safe point, as without the
- * flag. GMXDEBUG=preempt=1 does the same, and preempt=0 the opposite. It has no effect without membarrier.
+ * Without the flag another thread takes the P from it, at the end of its slice, and when a resize or a barrier needs
+ * that P; a pinned goroutine keeps its P. The goroutine stays on its thread. While it sleeps in the system the thread
+ * is left alone, so a call that blocks needs no gmx_enter_syscall; if it computes, the thread is held between two
+ * instructions until it has a P again. The signal for that (SIGURG, from a timer on the thread's own CPU clock)
+ * interrupts no system call. On one P, other goroutines may so run between two calls of the library, as they do on
+ * several. Values of gmx_p_get stay this goroutine's only while it is pinned. A stop of the world waits for a safe
+ * point.
+ *
+ * With the flag goroutines on one P take turns only inside calls of the library. That is also so without membarrier.
+ * GMXDEBUG=preempt=0 does the same, and preempt=1 the opposite.
  */
-#define GMX_CONFIG_PREEMPT 256
+#define GMX_CONFIG_PREEMPT_OFF 256
 
 /**
- * gmx_config.flags: as GMX_CONFIG_PREEMPT, but no thread is held, and no signal is used. A goroutine that computes on
- * at the end of its slice loses its P all the same, so more threads compute than there are Ps. It is what
- * GMX_CONFIG_PREEMPT does where the system has no such timers, before Linux 5.10, and with GMX_CONFIG_ALL_AT_START.
- * GMXDEBUG=preempt=nosignal does the same.
+ * gmx_config.flags: no thread is held, and no signal is used. A goroutine that computes on at the end of its slice
+ * loses its P all the same, so more threads compute than there are Ps. It is also so where the system has no such
+ * timers, before Linux 5.10, and with GMX_CONFIG_ALL_AT_START. GMXDEBUG=preempt=nosignal does the same.
  */
 #define GMX_CONFIG_PREEMPT_NO_SIGNAL 512
 
@@ -464,8 +466,8 @@ GMX_API uint32_t gmx_version(void);
 #define GMX_SPAWN_CANCELLABLE 32
 
 /**
- * gmx_spawn_opts.flags: the goroutine keeps its P while it calls nothing of the library, as without
- * GMX_CONFIG_PREEMPT. Others wait for it.
+ * gmx_spawn_opts.flags: the goroutine keeps its P while it calls nothing of the library, as with
+ * GMX_CONFIG_PREEMPT_OFF. Others wait for it.
  */
 #define GMX_SPAWN_NO_PREEMPT 64
 

@@ -51,8 +51,8 @@ pub const GMX_SPAWN_INHERIT: u32 = 16;
 /// is the current token at the start, and it is freed when the goroutine ends. With GMX_SPAWN_INHERIT it is below the
 /// caller's current token, otherwise below none.
 pub const GMX_SPAWN_CANCELLABLE: u32 = 32;
-/// gmx_spawn_opts.flags: the goroutine keeps its P while it calls nothing of the library, as without
-/// GMX_CONFIG_PREEMPT. Others wait for it.
+/// gmx_spawn_opts.flags: the goroutine keeps its P while it calls nothing of the library, as with
+/// GMX_CONFIG_PREEMPT_OFF. Others wait for it.
 pub const GMX_SPAWN_NO_PREEMPT: u32 = 64;
 
 /// The most bytes that gmx_spawn_copy copies.

@@ -30,20 +30,22 @@ pub const GMX_CONFIG_NO_FILES: u32 = 8;
 /// gmx_config gets GMX_ENOMEM.
 pub const GMX_CONFIG_ALL_AT_START: u32 = 16;
 
-/// gmx_config.flags: code that calls nothing of the library does not hold others up. At the end of its slice, and when
-/// a resize or a barrier needs its P, another thread takes the P from it; a pinned goroutine keeps its P. The goroutine
-/// stays on its thread. While it sleeps in the system the thread is left alone, so a call that blocks needs no
-/// gmx_enter_syscall; if it computes, the thread is held between two instructions until it has a P again. The signal
-/// for that (SIGURG, from a timer on the thread's own CPU clock) interrupts no system call.
+/// gmx_config.flags: code that calls nothing of the library holds others up, for as long as it runs.
 ///
-/// On one P, other goroutines may then run between two calls of the library, as they do on several. Values of
-/// gmx_p_get stay this goroutine's only while it is pinned. A stop of the world waits for a safe point, as without the
-/// flag. GMXDEBUG=preempt=1 does the same, and preempt=0 the opposite. It has no effect without membarrier.
-pub const GMX_CONFIG_PREEMPT: u32 = 256;
-/// gmx_config.flags: as GMX_CONFIG_PREEMPT, but no thread is held, and no signal is used. A goroutine that computes on
-/// at the end of its slice loses its P all the same, so more threads compute than there are Ps. It is what
-/// GMX_CONFIG_PREEMPT does where the system has no such timers, before Linux 5.10, and with GMX_CONFIG_ALL_AT_START.
-/// GMXDEBUG=preempt=nosignal does the same.
+/// Without the flag another thread takes the P from it, at the end of its slice, and when a resize or a barrier needs
+/// that P; a pinned goroutine keeps its P. The goroutine stays on its thread. While it sleeps in the system the thread
+/// is left alone, so a call that blocks needs no gmx_enter_syscall; if it computes, the thread is held between two
+/// instructions until it has a P again. The signal for that (SIGURG, from a timer on the thread's own CPU clock)
+/// interrupts no system call. On one P, other goroutines may so run between two calls of the library, as they do on
+/// several. Values of gmx_p_get stay this goroutine's only while it is pinned. A stop of the world waits for a safe
+/// point.
+///
+/// With the flag goroutines on one P take turns only inside calls of the library. That is also so without membarrier.
+/// GMXDEBUG=preempt=0 does the same, and preempt=1 the opposite.
+pub const GMX_CONFIG_PREEMPT_OFF: u32 = 256;
+/// gmx_config.flags: no thread is held, and no signal is used. A goroutine that computes on at the end of its slice
+/// loses its P all the same, so more threads compute than there are Ps. It is also so where the system has no such
+/// timers, before Linux 5.10, and with GMX_CONFIG_ALL_AT_START. GMXDEBUG=preempt=nosignal does the same.
 pub const GMX_CONFIG_PREEMPT_NO_SIGNAL: u32 = 512;
 
 const CONFIG_FLAGS: u32 = GMX_CONFIG_NO_SIGSEGV
@@ -53,7 +55,7 @@ const CONFIG_FLAGS: u32 = GMX_CONFIG_NO_SIGSEGV
     | GUARD_FLAGS
     | GMX_CONFIG_NO_STACK_DUMP
     | GMX_CONFIG_ADDRESSES
-    | GMX_CONFIG_PREEMPT
+    | GMX_CONFIG_PREEMPT_OFF
     | GMX_CONFIG_PREEMPT_NO_SIGNAL;
 
 /// As many as handles can name.
@@ -204,12 +206,12 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
                 report: c.report,
                 report_arg: c.report_arg as usize,
                 no_sigsegv: c.flags & GMX_CONFIG_NO_SIGSEGV != 0,
-                preempt: if c.flags & GMX_CONFIG_PREEMPT_NO_SIGNAL != 0 {
-                    Preempt::NoSignal
-                } else if c.flags & GMX_CONFIG_PREEMPT != 0 {
-                    Preempt::On
-                } else {
+                preempt: if c.flags & GMX_CONFIG_PREEMPT_OFF != 0 {
                     Preempt::Off
+                } else if c.flags & GMX_CONFIG_PREEMPT_NO_SIGNAL != 0 {
+                    Preempt::NoSignal
+                } else {
+                    Preempt::On
                 },
                 no_membarrier: c.flags & GMX_CONFIG_NO_MEMBARRIER != 0,
                 no_files: c.flags & GMX_CONFIG_NO_FILES != 0,

@@ -58,11 +58,11 @@ pub enum Guards {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Preempt {
     /// It keeps its P.
-    #[default]
     Off,
     /// Its P is taken.
     NoSignal,
     /// And its thread is held.
+    #[default]
     On,
 }
 
@@ -229,7 +229,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "preempt",
         value: Value::Word(&["0", "nosignal", "1"]),
-        what: "1: take the P from code that calls nothing; nosignal: hold no thread; 0: neither",
+        what: "0: code that calls nothing keeps its P; nosignal: it loses the P, and no thread is held",
         set: |d, v| d.preempt = Some([Preempt::Off, Preempt::NoSignal, Preempt::On][v as usize]),
     },
     Setting {

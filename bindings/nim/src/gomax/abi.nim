@@ -163,7 +163,7 @@ const
   CONFIG_NO_MEMBARRIER* = 4'u32
   CONFIG_NO_FILES* = 8'u32
   CONFIG_ALL_AT_START* = 16'u32
-  CONFIG_PREEMPT* = 256'u32
+  CONFIG_PREEMPT_OFF* = 256'u32
   CONFIG_PREEMPT_NO_SIGNAL* = 512'u32
   CONFIG_GUARD_REQUIRED* = 2'u32
   CONFIG_GUARD_OPTIONAL* = 32'u32
@@ -218,7 +218,7 @@ _Static_assert(GMX_CONFIG_NO_SIGSEGV == 1, "gomax.h is not the one of this modul
 _Static_assert(GMX_CONFIG_NO_MEMBARRIER == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_NO_FILES == 8, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_ALL_AT_START == 16, "gomax.h is not the one of this module");
-_Static_assert(GMX_CONFIG_PREEMPT == 256, "gomax.h is not the one of this module");
+_Static_assert(GMX_CONFIG_PREEMPT_OFF == 256, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_PREEMPT_NO_SIGNAL == 512, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_GUARD_REQUIRED == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_GUARD_OPTIONAL == 32, "gomax.h is not the one of this module");
