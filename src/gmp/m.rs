@@ -10,12 +10,12 @@
 use crate::fiber::Sp;
 use crate::fiber::host::HostThread;
 use crate::gmp::g::{G, GRef};
-use crate::gmp::p::{OwnedP, P, PRef, PWord, REQUESTS};
+use crate::gmp::p::{LOOK_AGAIN, OwnedP, P, PRef, PWord};
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU32, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Note, Ordering, fence_is_lost, light_fence};
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 
 /// The context of the code on this thread, which decides what the code may call (Contexts, at the head of `gomax.h`).
@@ -159,10 +159,12 @@ pub struct M {
     pub host: UnsafeCell<HostThread>,
     /// The P with which the last syscall began. Null: there is none to come back to.
     pub oldp: OwnPtr<P>,
-    /// The word of the P of this M, or of the P that it left last, without requests.
-    left: OwnU64,
-    /// The mark of that P; 0 once the M has given it to another owner. It is in `insys` while the M is outside.
-    mark: OwnU64,
+    /// The word of the P of this M, or of the P that it left last, when this M looked at it last; without the bits that
+    /// the M looks at each time ([`LOOK_AGAIN`]).
+    left: Cell<u64>,
+    /// The mark of that P; 0 once the M has given it to another owner. It is in `insys` while the M is outside. Only the
+    /// thread reads it, as `left`.
+    mark: Cell<u64>,
     /// While the code of the library runs: 0. Otherwise `mark`. Written by the M.
     insys: AtomicU64,
     /// Its light fences are full ones (SYSCALL-Y5). Written by the M, and while the runtime is down.
@@ -206,9 +208,6 @@ pub struct M {
     pub rng: crate::ds::rng::Rng,
     /// Calls without success (block/vain.rs).
     pub vain: OwnU32,
-    /// The watchdog has armed the timer of this M, so that its thread asks whether it is to be held. The watchdog sets
-    /// it, the thread clears it.
-    pub nudged: AtomicBool,
     /// Its thread is held in the middle of its G.
     pub held: OwnBool,
     /// Its G runs the host's code without a P: one of `taken`. Written under `sched.lock`.
@@ -290,8 +289,8 @@ impl M {
             }),
             host: UnsafeCell::new(HostThread::NONE),
             oldp: OwnPtr::null(),
-            left: OwnU64::new(0),
-            mark: OwnU64::new(0),
+            left: Cell::new(0),
+            mark: Cell::new(0),
             insys: AtomicU64::new(0),
             fenced: AtomicBool::new(false),
             nextp: AtomicPtr::new(std::ptr::null_mut()),
@@ -316,7 +315,6 @@ impl M {
             exiting: OwnBool::new(false),
             rng: crate::ds::rng::Rng::new(u64::from(id) + 1),
             vain: OwnU32::new(0),
-            nudged: AtomicBool::new(false),
             held: OwnBool::new(false),
             out: OwnBool::new(false),
             bailed: AtomicBool::new(false),
@@ -479,9 +477,9 @@ impl M {
         *slot = Some(pp);
     }
 
-    /// Notes the word of the P of this M, after the M has changed its tick.
+    /// Notes the word of the P of this M.
     pub fn note_word(&self, p: PRef, w: PWord) {
-        self.left.set(w.0 & !REQUESTS);
+        self.left.set(w.0 & !LOOK_AGAIN);
         self.mark.set(mark_of(p.id, w));
     }
 

@@ -23,7 +23,7 @@ use stacks::StackCache;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use to_run::{PARENTS, RING};
-pub use word::{FN, PREEMPT, PStatus, PWord, REQUESTS, STOP, Taken};
+pub use word::{FN, LOOK_AGAIN, PREEMPT, PStatus, PWord, STOP, Taken};
 
 /// The most P-local and G-local keys.
 pub const MAX_KEYS: usize = 64;

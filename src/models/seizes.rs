@@ -205,8 +205,9 @@ fn held(watches: bool, also: fn(&Arc<World>), steps: fn() -> Vec<Step>) -> impl 
         eager(&w);
         let m = w.worker_with(&[first, second]);
         // Asked before it runs, so that the nudge finds it asked.
-        m.nudged.store(true, Ordering::Relaxed);
-        w.sched.p_at(0).unwrap().request(PREEMPT);
+        let p = w.sched.p_at(0).unwrap();
+        p.request(PREEMPT);
+        p.nudge();
         w.go(w.new_worker());
         w.go(m);
         if watches {

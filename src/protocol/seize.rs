@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | `m.mark` | the P of this M and its tick; 0 while the M has none (gmp/m.rs) | the M |
 //! | `m.insys` | 0 while code of the library runs here, otherwise `mark` | the M |
-//! | `m.nudged` | the thread is to be held if it runs the host's code | watchdog and stoppers set, thread clears |
+//! | NUDGE in the P word | the owner has not answered PREEMPT: hold it, or let it step aside | the watchdog sets, the owner clears |
 //! | timer of an M | a timer on the CPU clock of its thread (sys/cpu_timer.rs) | the watchdog |
 //! | hogs | Gs whose threads are held, a part of the global queue (gmp/globq.rs) | under the queue's lock |
 //! | `taken` | how many Gs run the host's code after their P was taken | the holder of `sched.lock` |
@@ -22,15 +22,14 @@
 //! A call is a syscall turned inside out: while the host's code runs, the M is outside, as it is in a syscall
 //! (syscall.rs), except that it keeps the P and uses nothing of it.
 //! * SEIZE-N1 the way in ([`Inside::enter`], and [`come_back`] after a function of the host): insys = 0; LIGHT; if the
-//!   P word is as this M left it, the P is here: done. Otherwise SYSCALL-X2: if the tick is unchanged, CAS the word to
-//!   tick + 1, so that a taker fails.
+//!   P word is as this M saw it last, and had no bit then that a taker sets, the P is here: done. Otherwise SYSCALL-X2:
+//!   if the tick is unchanged, CAS the word to tick + 1, so that a taker fails.
 //! * SEIZE-N2 the way out (the drop of [`Inside`]; before a function of the host): insys = mark (Release).
 //! * SEIZE-N3 a way in that finds another tick has lost the P. The G is tied to its M, so that it continues here and
 //!   nowhere else, and gets a P as a G does that comes back from a syscall (SYSCALL-X4). Then the call continues.
 //!
-//! * SEIZE-N4 a way in that finds the end of its slice asked for, after a nudge (SEIZE-W5), gives the P away as
-//!   SEIZE-H3 does, and waits for a P as SEIZE-N3: a thread that is nearly always in the library is hardly ever met
-//!   outside.
+//! * SEIZE-N4 a way in that finds NUDGE (SEIZE-W5) gives the P away as SEIZE-H3 does, and waits for a P as SEIZE-N3: a
+//!   thread that is nearly always in the library is hardly ever met outside.
 //!
 //! Take. A thread that takes Ps from syscalls (SYSCALL-T1 to SYSCALL-T5) takes them from the host's code as well:
 //! * SEIZE-W1 the watchdog asks for the end of the slice first (PREEMPT-Q1), and takes the P only `GRACE` later, if
@@ -43,7 +42,7 @@
 //! * SEIZE-W4 CAS the word to tick + 1. The P belongs to the taker, and `taken` is one more. The lock is held over
 //!   both, because a stop of all code counts with `taken`;
 //! * SEIZE-W5 the watchdog takes the P in this way only from a thread that has used no CPU since it was asked: it
-//!   sleeps in the system. One that computes is nudged: `nudged`, and its timer, which fires at the next tick of that
+//!   sleeps in the system. One that computes is nudged: NUDGE, and its timer, which fires at the next tick of that
 //!   thread. After three nudges in vain (the host blocks the signal, or has a handler of its own) the P is taken all
 //!   the same;
 //! * SEIZE-W6 the timer of a thread whose P was taken is armed too: if it computes on, it is held.
@@ -214,7 +213,7 @@ fn enter_slow(m: MRef) {
         Some(pp) => {
             let p = pp.forget();
             m.note_word(p, p.word());
-            if p.requests() & PREEMPT != 0 && m.nudged.load(Ordering::Relaxed) {
+            if p.take_nudge() {
                 step_aside(m);
             }
         }
@@ -229,7 +228,6 @@ fn step_aside(m: MRef) {
         return;
     }
     let Some(gp) = m.g().filter(|gp| !gp.has(gflag::NO_PREEMPT)) else { return };
-    m.nudged.store(false, Ordering::Relaxed);
     let mut kept = crate::sys::arch::kept_registers();
     hold_on(m.sched(), m, gp, (&raw mut kept).cast(), Has::P, false);
     std::hint::black_box(&kept);
@@ -284,7 +282,6 @@ fn lost(m: MRef) {
     let Some(gp) = m.g() else { crate::gmp::fatal::throw(sched, "a P was taken from the scheduler") };
     debug_assert!(m.ctx() == Ctx::G && m.pins() == 0, "SEIZE-G2");
     m.forget_taken();
-    m.nudged.store(false, Ordering::Relaxed);
     // A collector that stops the world finds here what the callers keep in registers: this thread keeps them too.
     let mut kept = crate::sys::arch::kept_registers();
     gp.sp.set((&raw mut kept).cast());
@@ -330,8 +327,7 @@ pub fn hold(m: MRef, sp: *mut u8) {
         return;
     }
     let Some(gp) = m.g().filter(|gp| !gp.has(gflag::NO_PREEMPT)) else { return };
-    let nudged = m.nudged.swap(false, Ordering::Acquire);
-    if let Some(from) = step_in(m, nudged) {
+    if let Some(from) = step_in(m) {
         hold_on(m.sched(), m, gp, sp, from, true);
     }
     m.go_outside();
@@ -344,7 +340,7 @@ enum Has {
 }
 
 /// SEIZE-H2: the library's code begins here. None: it is not asked for.
-fn step_in(m: MRef, nudged: bool) -> Option<Has> {
+fn step_in(m: MRef) -> Option<Has> {
     let p = m.p()?.p();
     m.end_syscall_mark();
     light_fence();
@@ -356,7 +352,7 @@ fn step_in(m: MRef, nudged: bool) -> Option<Has> {
         Some(pp) => {
             let p = pp.forget();
             m.note_word(p, p.word());
-            (nudged && p.requests() & PREEMPT != 0).then_some(Has::P)
+            p.take_nudge().then_some(Has::P)
         }
     }
 }

@@ -465,7 +465,7 @@ fn seize(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
         return RetakeVerdict::Nothing;
     }
     // SEIZE-N4
-    m.nudged.store(true, Ordering::Release);
+    p.nudge();
     if !sched.cfg.nudges.get() || m.is_extra() || nudged >= NUDGES {
         return RetakeVerdict::Take;
     }

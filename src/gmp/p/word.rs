@@ -1,10 +1,10 @@
 //! The P word: the status of a P, and the requests to its owner.
 //!
 //! ```text
-//!  P word   63            32 31      12 11     10      9     8     7      0
-//!          +----------------+----------+------+-------+----+------+--------+
-//!          |      tick      |   zero   | TAKE |PREEMPT| FN | STOP | status |
-//!          +----------------+----------+------+-------+----+------+--------+
+//!  P word   63            32 31      13 12     11     10      9     8     7      0
+//!          +----------------+----------+------+------+-------+----+------+--------+
+//!          |      tick      |   zero   |NUDGE | TAKE |PREEMPT| FN | STOP | status |
+//!          +----------------+----------+------+------+-------+----+------+--------+
 //! ```
 //!
 //! An owner that looks for a request and then becomes idle could miss a request that comes between the two steps. So
@@ -51,10 +51,15 @@ pub const PREEMPT: u64 = 1 << 10;
 /// A thread is deciding whether the P's M is in a syscall.
 const TAKE: u64 = 1 << 11;
 
+/// With PREEMPT: the owner has not answered. If it runs the host's code it is to be held, and if it comes in, to step
+/// aside (SEIZE-N4).
+const NUDGE: u64 = 1 << 12;
+
 /// The bits that say that a thread may be about to take the P.
 const MUST_SEE: u64 = STOP | FN | TAKE;
-/// All bits that come and go while the P has one owner.
-pub const REQUESTS: u64 = MUST_SEE | PREEMPT;
+/// The bits that come and go while the P has one owner, except PREEMPT: an owner that has seen one of them in the word
+/// looks at it each time.
+pub const LOOK_AGAIN: u64 = MUST_SEE | NUDGE;
 
 const STATUS: u64 = 0xff;
 const TICK: u64 = 1 << 32;
@@ -139,12 +144,32 @@ impl P {
 
     /// Withdraws a request, or marks it as seen; true if it was set.
     pub fn clear_request(&self, bit: u64) -> bool {
-        let had = self.word.fetch_and(!bit, Ordering::AcqRel) & bit != 0;
+        let with = if bit == PREEMPT { NUDGE } else { 0 };
+        let had = self.word.fetch_and(!(bit | with), Ordering::AcqRel) & bit != 0;
         widen!();
         if had {
             self.poll.fetch_sub(1, Ordering::SeqCst);
         }
         had
+    }
+
+    /// SEIZE-W5: adds [`NUDGE`] to the request for the end of the slice, if that is not served yet.
+    pub fn nudge(&self) {
+        let mut w = self.word();
+        while w.status() == PStatus::Running && w.0 & PREEMPT != 0 && w.0 & NUDGE == 0 {
+            match self.cas(w, PWord(w.0 | NUDGE)) {
+                Ok(()) => return,
+                Err(now) => w = now,
+            }
+        }
+    }
+
+    /// For the owner: whether it was nudged and is still to end its slice. Only the first call says so.
+    pub fn take_nudge(&self) -> bool {
+        self.word().0 & NUDGE != 0 && {
+            let w = self.word.fetch_and(!NUDGE, Ordering::AcqRel);
+            w & NUDGE != 0 && w & PREEMPT != 0
+        }
     }
 
     /// Announces that the caller is about to take the P if its M is in a syscall. `asymmetric_fence_heavy` and
@@ -273,8 +298,8 @@ pub struct Taken {
 }
 
 impl OwnedP {
-    /// The P that the caller left at `left` (without any of the [`REQUESTS`]), if its word is unchanged. After
-    /// `asymmetric_fence_light`.
+    /// The P that the caller left at `left` (a word without the bits of [`LOOK_AGAIN`]), if its word is unchanged.
+    /// After `asymmetric_fence_light`.
     #[inline(always)]
     pub fn reclaim(p: PRef, left: PWord) -> Option<OwnedP> {
         if p.word() == left { Some(OwnedP(p)) } else { None }
@@ -288,7 +313,7 @@ impl OwnedP {
                 return None;
             }
             debug_assert!(w.status() == PStatus::Running);
-            if w.0 & !PREEMPT == left.0 {
+            if (w.0 ^ left.0) & !(PREEMPT | NUDGE) == 0 {
                 // No thread is about to take it.
                 return Some(OwnedP(p));
             }
