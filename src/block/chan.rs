@@ -344,6 +344,66 @@ impl Chan {
         self.transfer(m, Op::Recv, elem, timeout)
     }
 
+    /// The fast path of [`Chan::send`] and [`Chan::recv`], of which one follows if this is false. `elem` is not null.
+    #[inline(always)]
+    pub fn try_word(&self, op: Op, elem: *mut u8) -> bool {
+        match op {
+            Op::Send => self.put_word(elem),
+            Op::Recv => self.get_word(elem),
+        }
+    }
+
+    /// CHAN-S2 for what is most frequent: a value of one word, an open channel with room, and neither a receiver nor a
+    /// watcher. False: nothing has happened.
+    #[inline(always)]
+    fn put_word(&self, elem: *const u8) -> bool {
+        let n = self.count.load(Ordering::Relaxed);
+        let is_simple = self.elem_size == size_of::<u64>() && (n as isize) < self.cap as isize;
+        if !is_simple || !self.recvq.is_empty() || !self.latch.try_lock() {
+            return false;
+        }
+        let n = self.count.load(Ordering::Relaxed);
+        let fits = (n as isize) < self.cap as isize && self.recvq.is_empty() && self.state.get() == 0;
+        if fits {
+            let at = self.sendx.get();
+            // SAFETY: `elem` has a value, of one word.
+            let value = unsafe { elem.cast::<u64>().read_unaligned() };
+            // SAFETY: the slot is free, and has room for a value.
+            unsafe { at.cast::<u64>().write(value) };
+            self.sendx.set(self.after(at));
+            self.count.store(n + 1, Ordering::Release);
+        }
+        self.latch.unlock();
+        fits
+    }
+
+    /// CHAN-R1 for what is most frequent: a value of one word, and nothing to do for senders. False: nothing has happened.
+    #[inline(always)]
+    fn get_word(&self, elem: *mut u8) -> bool {
+        let n = self.count.load(Ordering::Relaxed);
+        let is_simple = self.elem_size == size_of::<u64>() && n > 0;
+        if !is_simple || !self.sendq.is_empty() || !self.latch.try_lock() {
+            return false;
+        }
+        let n = self.count.load(Ordering::Relaxed);
+        let slot = self.recvx.get();
+        // SAFETY: the next place, or the end, is in the same allocation.
+        let next = unsafe { slot.add(size_of::<u64>()) };
+        let wraps = next == self.end.get();
+        // The last place of a segment is freed.
+        let fits = n > 0 && self.sendq.is_empty() && self.state.get() == 0 && !(wraps && (self.cap as isize) < 0);
+        if fits {
+            // SAFETY: the slot holds a value, of one word.
+            let value = unsafe { slot.cast::<u64>().read() };
+            // SAFETY: a receiver's element has room for a value.
+            unsafe { elem.cast::<u64>().write_unaligned(value) };
+            self.recvx.set(if wraps { self.behind() } else { next });
+            self.count.store(n - 1, Ordering::Release);
+        }
+        self.latch.unlock();
+        fits
+    }
+
     /// CHAN-S3 and CHAN-R4. The caller holds the latch.
     ///
     /// # Migrates

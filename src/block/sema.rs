@@ -16,6 +16,7 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{WaitReason, Wake, gflag};
 use crate::gmp::m::{Ctx, MRef};
 use crate::protocol::park;
+use crate::protocol::seize::Inside;
 use crate::sync::{AtomicU32, Ordering, fence_after_rmw};
 
 /// Takes a permit if there is one; does not wait.
@@ -68,6 +69,12 @@ fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitR
 /// Releases a permit. Busy if the count would overflow.
 #[inline(always)]
 pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
+    release_by(m, s, |addr| wake(m, addr))
+}
+
+/// As [`release`], with another way to wake a waiter at this address.
+#[inline(always)]
+pub fn release_by(m: MRef, s: &AtomicU32, wake: impl FnOnce(u64)) -> Result<()> {
     let addr = std::ptr::from_ref(s) as u64;
     // Looked up before: the processor executes no load until the compare-and-swap is through.
     let root = m.sched().sems.root(addr);
@@ -75,7 +82,7 @@ pub fn release(m: MRef, s: &AtomicU32) -> Result<()> {
     add(s)?;
     fence_after_rmw();
     if root.has_waiters() {
-        wake(m, addr);
+        wake(addr);
     }
     Ok(())
 }
@@ -97,6 +104,14 @@ fn add(s: &AtomicU32) -> Result<()> {
 #[inline(never)]
 fn wake(m: MRef, addr: u64) {
     waitq::wake_one(m, addr, |_, _| Wake::Ready);
+}
+
+/// As [`wake`], for a caller that is outside.
+#[inline(never)]
+pub fn wake_inside(m: MRef, addr: u64) {
+    let m = Inside::enter(m);
+    waitq::wake_one(*m, addr, |_, _| Wake::Ready);
+    m.end();
 }
 
 /// Releases a permit, to the first waiter if there is one. For semaphores whose count never overflows.

@@ -241,6 +241,29 @@ unsafe fn with(c: *mut gmx_chan, f: impl FnOnce(MRef, &Chan) -> gmx_status) -> g
 /// `c` is null or points to a channel that lives as long as it is used; `elem` has room for a value of it.
 #[inline(always)]
 unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx_status {
+    if let Some(m) = free() {
+        if !c.is_null()
+            // SAFETY: the caller's promise.
+            && let Some(c) = unsafe { chan(*m, c) }
+            && !elem.is_null()
+        {
+            if c.try_word(op, elem) {
+                m.end();
+                return GMX_OK;
+            }
+            return transfer_by(m, c, op, elem, timeout);
+        }
+        m.end();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { transfer_slow(c, op, elem, timeout) }
+}
+
+/// # Safety
+/// As for [`transfer`].
+#[cold]
+#[inline(never)]
+unsafe fn transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx_status {
     let m = match may_wait() {
         Ok(m) => m,
         Err(status) => return status,
@@ -253,6 +276,11 @@ unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx
     if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
         return GMX_EINVAL;
     }
+    transfer_by(m, c, op, elem, timeout)
+}
+
+#[inline(always)]
+fn transfer_by(m: Inside, c: &Chan, op: Op, elem: *mut u8, timeout: i64) -> gmx_status {
     if timeout <= 0 {
         return match c.try_transfer(*m, op, elem) {
             Err(Error::Again) => failed(Error::TimedOut),

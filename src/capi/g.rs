@@ -426,6 +426,16 @@ pub extern "C" fn gmx_detach(g: gmx_g) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_yield() -> gmx_status {
+    if let Some(m) = free() {
+        m.then(park::gosched_free).end();
+        return GMX_OK;
+    }
+    yield_slow()
+}
+
+#[cold]
+#[inline(never)]
+fn yield_slow() -> gmx_status {
     match may_wait() {
         Ok(m) if m.ctx() == Ctx::G => {
             m.then(park::gosched).end();

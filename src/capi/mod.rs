@@ -152,6 +152,14 @@ fn may_wait() -> Result<Inside, gmx_status> {
     }
 }
 
+/// The M of a caller that may wait, on the fast path of a call that has a slow one: None for every caller that needs a
+/// closer look.
+#[inline(always)]
+fn free() -> Option<Inside> {
+    let m = MRef::current()?;
+    if m.is_free() { Inside::try_enter_free(m) } else { None }
+}
+
 /// The number by which a lock knows its owner, if the caller is a G that may leave its stack ([`is_free`]). Every
 /// other caller goes through `may_wait` or `any`.
 #[inline(always)]

@@ -101,7 +101,9 @@ pub extern "C" fn gmx_pin() -> i32 {
             // Its P may have been taken.
             let m = Inside::enter(m);
             m.pin();
-            m.must_p().id as i32
+            let id = m.must_p().id as i32;
+            m.end();
+            id
         }
         _ => pin_slow(),
     }
@@ -136,21 +138,19 @@ fn pin_slow() -> i32 {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_unpin() -> gmx_status {
-    let Some(m) = MRef::current().map(Inside::enter) else { return unpin_slow() };
+    // The mode is this thread's own, so nobody need be kept out.
+    let Some(m) = MRef::current() else { return unpin_slow() };
     match m.unpin() {
-        Some(0) if m.p().is_none_or(|pp| pp.requests() != 0) => unpinned(*m),
+        Some(0) if m.p().is_none_or(|pp| pp.requests() != 0) => unpinned(m),
         Some(_) => GMX_OK,
-        None => {
-            drop(m);
-            unpin_slow()
-        }
+        None => unpin_slow(),
     }
 }
 
 #[cold]
 #[inline(never)]
 fn unpinned(m: MRef) -> gmx_status {
-    crate::protocol::park::safepoint(m);
+    _ = Inside::enter(m).then(crate::protocol::park::safepoint);
     GMX_OK
 }
 

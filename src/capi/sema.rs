@@ -127,6 +127,16 @@ pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
 pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.
     let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
+    match MRef::current() {
+        // Without a waiter only the caller's word changes, for which a thread need not be inside.
+        Some(m) => map(sema::release_by(m, s, |addr| sema::wake_inside(m, addr))),
+        None => release_slow(s),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn release_slow(s: &AtomicU32) -> gmx_status {
     match any() {
         Ok(m) => map(sema::release(*m, s)),
         Err(status) => status,

@@ -162,9 +162,9 @@ pub struct M {
     /// The word of the P of this M, or of the P that it left last, when this M looked at it last; without the bits that
     /// the M looks at each time ([`LOOK_AGAIN`]).
     left: Cell<u64>,
-    /// The mark of that P; 0 once the M has given it to another owner. It is in `insys` while the M is outside. Only the
-    /// thread reads it, as `left`.
-    mark: Cell<u64>,
+    /// The mark of that P; 0 once the M has given it to another owner. It is in `insys` while the M is outside. (No
+    /// `Cell`: the compiler would change one byte of it, just before all of it is read.)
+    mark: OwnU64,
     /// While the code of the library runs: 0. Otherwise `mark`. Written by the M.
     insys: AtomicU64,
     /// Its light fences are full ones (SYSCALL-Y5). Written by the M, and while the runtime is down.
@@ -290,7 +290,7 @@ impl M {
             host: UnsafeCell::new(HostThread::NONE),
             oldp: OwnPtr::null(),
             left: Cell::new(0),
-            mark: Cell::new(0),
+            mark: OwnU64::new(0),
             insys: AtomicU64::new(0),
             fenced: AtomicBool::new(false),
             nextp: AtomicPtr::new(std::ptr::null_mut()),

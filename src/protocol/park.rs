@@ -439,7 +439,7 @@ pub fn running(m: MRef) -> GRef {
 }
 
 /// PARK-D1 to PARK-D3, for a G whose wait record the caller has taken. Any context.
-#[inline]
+#[inline(always)]
 pub fn goready(m: MRef, gp: GRef) {
     if gp.has(gflag::THREAD_WAIT) {
         return thread::ready(gp);
@@ -450,7 +450,7 @@ pub fn goready(m: MRef, gp: GRef) {
 }
 
 /// PARK-D2 and PARK-D3 for a G that is Runnable already.
-#[inline]
+#[inline(always)]
 pub fn ready_queue(m: MRef, gp: GRef) {
     let sched = m.sched();
     match m.p() {
@@ -506,10 +506,7 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
 #[inline(always)]
 pub fn gosched(m: MRef) -> MRef {
     let gp = running(m);
-    let pp = m.must_p();
-    // No other G waits here, and no M is woken for a yield to nothing (golang/go#13527).
-    if pp.has_nothing() && pp.requests() == 0 && m.sched().globq_len() == 0 && pp.timers.first() == NEVER {
-        pp.schedtick.bump();
+    if has_no_other(m, m.must_p()) {
         return m;
     }
     gp.set_status(GStatus::Runnable);
@@ -519,6 +516,31 @@ pub fn gosched(m: MRef) -> MRef {
     }
     // SAFETY: gp runs here and is runnable from now on; no other thread sees it before PARK-L3.
     unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
+}
+
+/// As [`gosched`], for code that [`M::is_free`](crate::gmp::M::is_free).
+///
+/// # Migrates
+#[inline(always)]
+pub fn gosched_free(m: MRef) -> MRef {
+    if has_no_other(m, m.free_p()) {
+        return m;
+    }
+    let gp = m.free_g();
+    gp.set_status(GStatus::Runnable);
+    // SAFETY: as in `gosched`.
+    unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
+}
+
+/// Whether a yield has nothing to do; then it is done.
+#[inline(always)]
+fn has_no_other(m: MRef, pp: &OwnedP) -> bool {
+    // No other G waits here, and no M is woken for a yield to nothing (golang/go#13527).
+    if pp.has_nothing() && pp.requests() == 0 && m.sched().globq_len() == 0 && pp.timers.first() == NEVER {
+        pp.schedtick.bump();
+        return true;
+    }
+    false
 }
 
 /// Serves the requests to this P: the G goes through the scheduler.

@@ -133,6 +133,20 @@ impl Inside {
         Inside(m)
     }
 
+    /// As [`Inside::enter_free`]. None: the P word needs a closer look, and the caller is outside again.
+    #[inline(always)]
+    pub fn try_enter_free(m: MRef) -> Option<Inside> {
+        debug_assert!(!m.is_inside(), "a call within a call");
+        m.end_syscall_mark();
+        widen!();
+        light_fence();
+        if m.free_p().word() != m.saved_word() {
+            m.go_outside();
+            return None;
+        }
+        Some(Inside(m))
+    }
+
     /// The rest of a call that has come in by another way: the exit from a syscall.
     #[inline(always)]
     pub fn already(m: MRef) -> Inside {

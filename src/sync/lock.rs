@@ -126,8 +126,7 @@ impl RawMutex {
         let word: *const AtomicU32 = &self.0;
         // LOCK-R1
         if self.0.swap(OPEN, Ordering::Release) == AWAITED {
-            // LOCK-R2. LOCK-I2: only the address.
-            futex::lock_wake(word);
+            wake(word);
         }
         widen!();
     }
@@ -136,6 +135,13 @@ impl RawMutex {
     pub fn reopen(&self) {
         self.0.store(OPEN, Ordering::Relaxed);
     }
+}
+
+/// LOCK-R2. LOCK-I2: only the address.
+#[cold]
+#[inline(never)]
+fn wake(word: *const AtomicU32) {
+    futex::lock_wake(word);
 }
 
 impl Default for RawMutex {
@@ -236,6 +242,16 @@ impl Latch {
     pub fn lock(&self) {
         rank::acquire_chan(std::ptr::from_ref(self) as usize);
         self.0.lock();
+    }
+
+    #[inline(always)]
+    #[cfg_attr(debug_assertions, track_caller)]
+    pub fn try_lock(&self) -> bool {
+        let locked = self.0.try_lock();
+        if locked {
+            rank::acquire_chan(std::ptr::from_ref(self) as usize);
+        }
+        locked
     }
 
     /// The caller holds the lock. Once another thread may take the lock this function does not touch it (LOCK-I2).
