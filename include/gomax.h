@@ -304,7 +304,9 @@ typedef struct gmx_config {
    * Called with what the library has to tell on its own, from any thread: a deadlock, a lack of threads or of memory
    * for stacks while nothing moves, gomaxprocs that cannot follow the machine, a stop-the-world that timed out, a
    * stack overflow or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the
-   * environment that was not understood. text is not terminated. NULL: written to stderr.
+   * environment that was not understood; and once for each goroutine that computes without calling the library, when
+   * 200 slices were taken from it. text is not terminated. NULL: written to stderr, except the last one, for which
+   * GMXDEBUG=hogs=1 asks.
    */
   void (*report)(void *arg, const char *text, size_t len);
   /**
@@ -341,6 +343,16 @@ typedef struct gmx_config {
    * Passed to these three.
    */
   void *on_arg;
+  /**
+   * The number of the signal by which threads are held that call nothing of the library. The library puts its
+   * handler before that of the host, and passes on what is not from its timers. 0: SIGURG, which debuggers pass on
+   * silently.
+   */
+  int32_t preempt_signal;
+  /**
+   * 0.
+   */
+  int32_t reserved;
 } gmx_config;
 
 /**

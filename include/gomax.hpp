@@ -872,6 +872,7 @@ struct config {
   void (*on_thread_start)(void *arg) = nullptr;
   void (*on_thread_end)(void *arg) = nullptr;
   void *on_arg = nullptr;
+  int preempt_signal = 0;
 };
 
 /// Starts the runtime, which otherwise starts with the first call and the defaults.
@@ -891,6 +892,7 @@ inline void init(const config &c = {}) {
   raw.on_thread_start = c.on_thread_start;
   raw.on_thread_end = c.on_thread_end;
   raw.on_arg = c.on_arg;
+  raw.preempt_signal = c.preempt_signal;
   check(gmx_init(&raw));
 }
 

@@ -83,7 +83,8 @@ fn layouts() -> Vec<Layout> {
     layouts! {
         gmx_config {
             struct_size, maxprocs, flags, stack_size, g0_stack_size, slice_ns, max_threads, report, report_arg,
-            max_goroutines, on_preempt, on_thread_start, on_thread_end, on_arg,
+            max_goroutines, on_preempt, on_thread_start, on_thread_end, on_arg, preempt_signal,
+            reserved,
         }
         gmx_spawn_opts { struct_size, flags, reserved, stack_size, name }
         gmx_g_info {

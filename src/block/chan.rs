@@ -377,7 +377,7 @@ impl Chan {
         fits
     }
 
-    /// CHAN-R1 for what is most frequent: a value of one word, and nothing to do for senders. False: nothing has happened.
+    /// CHAN-R1 for what is most frequent: a value of one word, and nothing to do for senders. False: nothing is done.
     #[inline(always)]
     fn get_word(&self, elem: *mut u8) -> bool {
         let n = self.count.load(Ordering::Relaxed);

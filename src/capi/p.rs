@@ -138,7 +138,7 @@ fn pin_slow() -> i32 {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_unpin() -> gmx_status {
-    // The mode is this thread's own, so nobody need be kept out.
+    // The mode is this thread's own, and no taker is kept out for it.
     let Some(m) = MRef::current() else { return unpin_slow() };
     match m.unpin() {
         Some(0) if m.p().is_none_or(|pp| pp.requests() != 0) => unpinned(m),

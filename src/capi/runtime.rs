@@ -106,7 +106,9 @@ pub struct gmx_config {
     /// Called with what the library has to tell on its own, from any thread: a deadlock, a lack of threads or of memory
     /// for stacks while nothing moves, gomaxprocs that cannot follow the machine, a stop-the-world that timed out, a
     /// stack overflow or a fault in a goroutine (then in a signal handler), a broken invariant, a variable of the
-    /// environment that was not understood. text is not terminated. NULL: written to stderr.
+    /// environment that was not understood; and once for each goroutine that computes without calling the library, when
+    /// 200 slices were taken from it. text is not terminated. NULL: written to stderr, except the last one, for which
+    /// GMXDEBUG=hogs=1 asks.
     pub report: Option<extern "C" fn(arg: *mut c_void, text: *const c_char, len: usize)>,
     /// Passed to report.
     pub report_arg: *mut c_void,
@@ -130,6 +132,12 @@ pub struct gmx_config {
     pub on_thread_end: Option<extern "C" fn(arg: *mut c_void)>,
     /// Passed to these three.
     pub on_arg: *mut c_void,
+    /// The number of the signal by which threads are held that call nothing of the library. The library puts its
+    /// handler before that of the host, and passes on what is not from its timers. 0: SIGURG, which debuggers pass on
+    /// silently.
+    pub preempt_signal: i32,
+    /// 0.
+    pub reserved: i32,
 }
 
 /// Fills a gmx_config with the defaults: zeros, and its struct_size.
@@ -180,6 +188,9 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
     let options = match unsafe { read_sized(config) } {
         Ok(None) => Options::default(),
         Ok(Some(c)) => {
+            if c.reserved != 0 || c.preempt_signal != 0 && !crate::sys::cpu_timer::may_use(c.preempt_signal) {
+                return GMX_EINVAL;
+            }
             let guards = match c.flags & GUARD_FLAGS {
                 0 => Guards::ByRights,
                 GMX_CONFIG_GUARD_REQUIRED => Guards::Required,
@@ -213,6 +224,7 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
                 } else {
                     Preempt::On
                 },
+                preempt_signal: c.preempt_signal,
                 no_membarrier: c.flags & GMX_CONFIG_NO_MEMBARRIER != 0,
                 no_files: c.flags & GMX_CONFIG_NO_FILES != 0,
                 all_at_start: c.max_goroutines,

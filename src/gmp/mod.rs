@@ -17,6 +17,7 @@ pub mod fatal;
 pub mod g;
 pub mod globq;
 pub mod handles;
+pub mod hogs;
 pub mod keys;
 #[cfg(not(any(loom, shuttle)))]
 pub mod layout;

@@ -15,6 +15,7 @@ use crate::gmp::config::{Config, Hooks};
 use crate::gmp::g::GList;
 use crate::gmp::globq::GlobalQ;
 use crate::gmp::handles::Slabs;
+use crate::gmp::hogs::Hogs;
 use crate::gmp::keys::Keys;
 use crate::gmp::lock::SchedLock;
 use crate::gmp::m::{Kind, M, MRef};
@@ -125,6 +126,7 @@ pub struct Sched {
     pub hold_wanted: std::sync::atomic::AtomicBool,
     /// A held thread needs an idle M beside it: the template thread makes one.
     pub reserve_wanted: std::sync::atomic::AtomicBool,
+    pub hogs: Hogs,
     /// The template thread's sleep, and its tasks besides making threads: `sched::template::Errand`.
     pub template_note: Line<Note>,
     pub errands: Line<AtomicU32>,
@@ -227,6 +229,7 @@ impl Sched {
             code_stops: OwnBool::new(false),
             hold_wanted: std::sync::atomic::AtomicBool::new(false),
             reserve_wanted: std::sync::atomic::AtomicBool::new(false),
+            hogs: Hogs::new(),
             template_note: Line::new(Note::new()),
             errands: Line::new(AtomicU32::new(0)),
             look_when: std::sync::atomic::AtomicI64::new(NEVER),

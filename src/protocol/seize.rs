@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | `m.mark` | the P of this M and its tick; 0 while the M has none (gmp/m.rs) | the M |
 //! | `m.insys` | 0 while code of the library runs here, otherwise `mark` | the M |
-//! | NUDGE in the P word | the owner has not answered PREEMPT: hold it, or let it step aside | the watchdog sets, the owner clears |
+//! | NUDGE in the P word | the owner has not answered PREEMPT: hold it, or it steps aside | watchdog; owner clears |
 //! | timer of an M | a timer on the CPU clock of its thread (sys/cpu_timer.rs) | the watchdog |
 //! | hogs | Gs whose threads are held, a part of the global queue (gmp/globq.rs) | under the queue's lock |
 //! | `taken` | how many Gs run the host's code after their P was taken | the holder of `sched.lock` |

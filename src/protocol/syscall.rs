@@ -464,6 +464,11 @@ fn seize(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
         ask_for_reserve(sched);
         return RetakeVerdict::Nothing;
     }
+    if nudged == 0
+        && let Some(gp) = m.g()
+    {
+        sched.hogs.took(gp, now);
+    }
     // SEIZE-N4
     p.nudge();
     if !sched.cfg.nudges.get() || m.is_extra() || nudged >= NUDGES {

@@ -28,6 +28,8 @@ pub struct Options {
     pub no_sigsegv: bool,
     pub no_membarrier: bool,
     pub preempt: Preempt,
+    /// The signal by which threads are held. 0: the default.
+    pub preempt_signal: i32,
     /// The library opens no file.
     pub no_files: bool,
     /// All threads and all memory are made at the start, for this many goroutines. 0: when they are needed.
@@ -144,6 +146,8 @@ pub struct Debug {
     pub guard: Option<GuardKind>,
     pub sigsegv: bool,
     pub preempt: Option<Preempt>,
+    /// Goroutines that compute are named on stderr, too.
+    pub hogs: bool,
     pub locks: bool,
     /// Whether memory comes from malloc; None: under a checker.
     pub malloc: Option<bool>,
@@ -160,6 +164,7 @@ impl Debug {
         guard: None,
         sigsegv: true,
         preempt: None,
+        hogs: false,
         locks: false,
         malloc: None,
         addresses: false,
@@ -231,6 +236,12 @@ const SETTINGS: &[Setting] = &[
         value: Value::Word(&["0", "nosignal", "1"]),
         what: "0: code that calls nothing keeps its P; nosignal: it loses the P, and no thread is held",
         set: |d, v| d.preempt = Some([Preempt::Off, Preempt::NoSignal, Preempt::On][v as usize]),
+    },
+    Setting {
+        name: "hogs",
+        value: Value::Switch,
+        what: "1: name each goroutine from which 200 slices were taken, also without a report function",
+        set: |d, v| d.hogs = v == 1,
     },
     Setting {
         name: "locks",

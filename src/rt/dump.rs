@@ -92,7 +92,7 @@ fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
         let p = Id(sched.live_ps().find(|p| p.m() == m.as_ptr()).map(|p| u64::from(p.id)));
         writeln!(
             out,
-            "  M{}: p={p} curg={} tid={} spinning={} blocked={} lockedg={}{}",
+            "  M{}: p={p} curg={} tid={} spinning={} blocked={} lockedg={}{}{}",
             m.id,
             g(m.g()),
             m.tid.get(),
@@ -100,6 +100,11 @@ fn places(sched: &Sched, out: &mut Text) -> fmt::Result {
             m.parked.get(),
             g(m.lockedg()),
             if m.kind == Kind::Extra { " extra" } else { "" },
+            match (m.held.get(), m.out.get()) {
+                (true, _) => " held",
+                (_, true) => " without-p",
+                _ => "",
+            },
         )?;
     }
     Ok(())

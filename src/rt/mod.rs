@@ -285,6 +285,8 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     sched.started.set(now());
     sched.coarse.set(now());
     sched.signals.set(sys::Signals::blocked_by_main().0);
+    sched.hogs.want(options.report.is_some() || env.debug.hogs);
+    sys::cpu_timer::set_signal(options.preempt_signal);
     start_threads(sched)?;
     if options.all_at_start != 0 && !make_all(sched, options.all_at_start) {
         stop_threads(sched);
@@ -502,6 +504,7 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
             procs: &mut || counter.current(),
             resize: &mut |_| main_g::spawn_resizer(m),
             trace: &mut dump::schedtrace,
+            hog: &mut report::hog,
             trouble: &mut |sched| trouble.look(sched),
         };
         template::template(sched, m, &mut duties);

@@ -22,7 +22,7 @@ fn ours() -> usize {
 /// # Safety
 /// Not while another thread installs or uninstalls. The library stays mapped.
 pub unsafe fn install() -> bool {
-    let old = c::disposition(cpu_timer::SIGNAL);
+    let old = c::disposition(cpu_timer::signal());
     if old.sa_sigaction == ours() {
         return true;
     }
@@ -36,7 +36,7 @@ pub unsafe fn install() -> bool {
         new.sa_flags |= libc::SA_RESTART;
     }
     // SAFETY: a handler with three arguments, which stays mapped.
-    unsafe { libc::sigaction(cpu_timer::SIGNAL, &raw const new, std::ptr::null_mut()) == 0 }
+    unsafe { libc::sigaction(cpu_timer::signal(), &raw const new, std::ptr::null_mut()) == 0 }
 }
 
 /// Restores the host's disposition, unless the host has changed it since.
@@ -44,12 +44,12 @@ pub unsafe fn install() -> bool {
 /// # Safety
 /// As for [`install`]. No timer fires any more.
 pub unsafe fn uninstall() {
-    let mut now = c::disposition(cpu_timer::SIGNAL);
+    let mut now = c::disposition(cpu_timer::signal());
     if now.sa_sigaction == ours() {
         now.sa_sigaction = HANDLER.load(Ordering::Relaxed);
         now.sa_flags = FLAGS.load(Ordering::Relaxed);
         // SAFETY: the host's own disposition.
-        unsafe { libc::sigaction(cpu_timer::SIGNAL, &raw const now, std::ptr::null_mut()) };
+        unsafe { libc::sigaction(cpu_timer::signal(), &raw const now, std::ptr::null_mut()) };
     }
 }
 
@@ -72,7 +72,13 @@ extern "C" fn on_signal(sig: c_int, info: *mut libc::siginfo_t, context: *mut c_
 fn pass_on(sig: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let handler = HANDLER.load(Ordering::Relaxed);
     if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
-        // The default of this signal is to be ignored.
+        if handler == libc::SIG_DFL && sig != libc::SIGURG {
+            // Its default comes when this handler has returned.
+            // SAFETY: the default needs no handler.
+            unsafe { libc::signal(sig, libc::SIG_DFL) };
+            // SAFETY: takes a number.
+            unsafe { libc::raise(sig) };
+        }
         return;
     }
     if FLAGS.load(Ordering::Relaxed) & libc::SA_SIGINFO != 0 {

@@ -3,7 +3,8 @@
 use crate::block::{mutex, rwmutex, spawn};
 use crate::fiber::text::Line;
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
-use crate::gmp::m::Kind;
+use crate::gmp::hogs::Hog;
+use crate::gmp::m::{Kind, MRef};
 use crate::gmp::p::PStatus;
 use crate::gmp::sched::Sched;
 use crate::protocol::stw::Late;
@@ -147,6 +148,22 @@ fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     Ok(())
 }
 
+/// Names a goroutine that computes and calls nothing of the library.
+pub fn hog(hog: &Hog) {
+    let mut out = Text::new();
+    let _ = hog_text(&mut out, hog);
+    emit(out.as_bytes());
+}
+
+fn hog_text(out: &mut Text, hog: &Hog) -> fmt::Result {
+    write!(out, "libgomax: goroutine {}", hog.goid)?;
+    if !hog.name.bytes().is_empty() {
+        write!(out, " \"{}\"", Words(hog.name.bytes()))?;
+    }
+    let ms = (hog.last - hog.since) / 1_000_000;
+    writeln!(out, " computes without a call of the library: {} slices were taken from it in {ms} ms", hog.slices)
+}
+
 /// One line about a G that stands still: `goroutine 7 "name" [semacquire, 1500ms]`.
 pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
     g_words(out, gp)?;
@@ -167,9 +184,16 @@ fn g_words(out: &mut Text, gp: GRef) -> fmt::Result {
         };
         write!(out, " [{}, {ms}ms]", Words(reason.to_bytes()))?;
     } else {
-        write!(out, " [{}]", status.text())?;
+        // SAFETY: null or an M, and Ms are never freed.
+        let locked = unsafe { MRef::from_ptr(gp.lockedm.get()) };
+        // SAFETY: as above.
+        let on = unsafe { MRef::from_ptr(gp.m.get()) };
+        let is_held = status == GStatus::Runnable && locked.is_some_and(|m| m.held.get());
+        let is_out = status == GStatus::Running && on.is_some_and(|m| m.out.get());
+        let words = if is_held { "held" } else { status.text() };
+        write!(out, " [{words}{}]", if is_out { " without a P" } else { "" })?;
     }
-    if !gp.lockedm.is_null() {
+    if !gp.lockedm.is_null() && (gp.ties.get() == 0 || gp.locks.get() != 0) {
         out.write_str(if gp.has(gflag::FOREIGN) { " (thread of the host)" } else { " (locked to its thread)" })?;
     }
     Ok(())

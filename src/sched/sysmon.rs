@@ -71,6 +71,9 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         sched.coarse.set(now);
         let mut did = syscall::retake(sched, m, sched.busy_ps(), now);
         syscall::hold_those_out(sched);
+        if sched.hogs.has_news() {
+            template::ask(sched, Errand::Hog);
+        }
         did |= overdue_timers(sched, m, now);
         did |= rescue::hurry_global(sched, &mut head, now);
         let again = now >= tell_when;

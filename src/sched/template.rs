@@ -9,6 +9,7 @@
 //! goes to whatever stderr is. The host decides how long each of these takes. So the watchdog does none of them, and
 //! asks this thread instead. If the same request is made twice before it is served, it is served once.
 
+use crate::gmp::hogs::Hog;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::Timers;
@@ -35,6 +36,8 @@ pub enum Errand {
     Trouble = 64,
     /// The system no longer allows membarrier.
     Fence = 128,
+    /// A goroutine computes for long without calling the library.
+    Hog = 256,
 }
 
 const FENCE_LOST: &str = "libgomax: membarrier has been forbidden since the start: each way into a syscall has a fence of its own from now on; a \
@@ -51,6 +54,8 @@ pub struct Duties<'a> {
     pub resize: &'a mut dyn FnMut(i32),
     /// A line of schedtrace.
     pub trace: &'a mut dyn FnMut(&Sched, i64),
+    /// Names a goroutine that computes.
+    pub hog: &'a mut dyn FnMut(&Hog),
     /// Checks what does not move. Returns when to check again.
     pub trouble: &'a mut dyn FnMut(&Sched) -> i64,
 }
@@ -91,6 +96,11 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         }
         if asked(Errand::Unguarded) {
             (sched.hooks.report)(sched, UNGUARDED);
+        }
+        if asked(Errand::Hog)
+            && let Some(hog) = sched.hogs.to_tell()
+        {
+            (duties.hog)(&hog);
         }
         if asked(Errand::Fence) {
             (sched.hooks.report)(sched, FENCE_LOST);

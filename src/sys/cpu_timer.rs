@@ -7,9 +7,29 @@
 
 use super::c;
 use core::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicI32, Ordering};
 
-/// The signal of these timers. Its default is to be ignored, and debuggers pass it on silently.
-pub const SIGNAL: c_int = libc::SIGURG;
+/// The default of this signal is to be ignored, and debuggers pass it on silently.
+const DEFAULT: c_int = libc::SIGURG;
+
+static SIGNAL: AtomicI32 = AtomicI32::new(DEFAULT);
+
+/// The signal of these timers.
+pub fn signal() -> c_int {
+    SIGNAL.load(Ordering::Relaxed)
+}
+
+/// Before there is a timer; 0 is the default.
+pub fn set_signal(n: c_int) {
+    SIGNAL.store(if n == 0 { DEFAULT } else { n }, Ordering::Relaxed);
+}
+
+/// Whether timers may have this signal: a program can handle it, and it does not say that something has happened.
+pub fn may_use(n: c_int) -> bool {
+    const OF_THE_C_LIBRARY: core::ops::RangeInclusive<c_int> = 32..=34;
+    let taken = [libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD].contains(&n) || super::is_synchronous(n);
+    (1..=64).contains(&n) && !taken && !OF_THE_C_LIBRARY.contains(&n)
+}
 
 /// `si_value` of the signals of these timers: no other signal has it.
 fn value() -> *mut c_void {
@@ -35,7 +55,7 @@ pub fn cpu_time(tid: i32) -> Option<i64> {
 pub fn create(tid: i32) -> Option<i32> {
     let mut event: libc::sigevent = c::zeros();
     event.sigev_notify = libc::SIGEV_THREAD_ID;
-    event.sigev_signo = SIGNAL;
+    event.sigev_signo = signal();
     event.sigev_notify_thread_id = tid;
     event.sigev_value = libc::sigval { sival_ptr: value() };
     let mut id: c_int = 0;

@@ -70,6 +70,11 @@ extern "C" fn start(p: *mut c_void) -> *mut c_void {
 const SYNCHRONOUS: [c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
 
+/// Whether a thread raises this signal by its own actions.
+pub fn is_synchronous(sig: c_int) -> bool {
+    SYNCHRONOUS.contains(&sig)
+}
+
 /// Starts a joinable thread. Up to 15 bytes of its name show in debuggers. `stack_size` 0 is the system's default; a
 /// size that is too small is raised to the system's minimum. In the thread all signals except the synchronous ones are
 /// blocked. Fails with EAGAIN or ENOMEM if there is no thread or no memory for it.
@@ -245,7 +250,7 @@ impl Signals {
     /// Makes the calling thread block exactly these signals, except those that it raises by its own actions.
     pub fn block_here(self) {
         let which = (1..=64).filter(|sig| {
-            self.0 >> (sig - 1) & 1 != 0 && !SYNCHRONOUS.contains(sig) && *sig != super::cpu_timer::SIGNAL
+            self.0 >> (sig - 1) & 1 != 0 && !SYNCHRONOUS.contains(sig) && *sig != super::cpu_timer::signal()
         });
         c::mask_signals(libc::SIG_SETMASK, &c::signals(which));
     }

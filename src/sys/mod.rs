@@ -46,8 +46,8 @@ pub use os::{
     yield_thread,
 };
 pub use os_thread::{
-    Signals, ThreadExitKey, ThreadId, at_fork, at_load, become_like_main_thread, detach_self, join_thread_until,
-    main_tid, spawn_thread, this_thread,
+    Signals, ThreadExitKey, ThreadId, at_fork, at_load, become_like_main_thread, detach_self, is_synchronous,
+    join_thread_until, main_tid, spawn_thread, this_thread,
 };
 
 pub use os::thread_stack;

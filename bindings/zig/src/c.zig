@@ -59,6 +59,8 @@ pub const gmx_config = extern struct {
     on_thread_start: ?Fn = null,
     on_thread_end: ?Fn = null,
     on_arg: ?*anyopaque = null,
+    preempt_signal: i32 = 0,
+    reserved: i32 = 0,
 };
 pub extern fn gmx_config_default(out: ?*gmx_config) Status;
 pub extern fn gmx_init(config: ?*const gmx_config) Status;
@@ -459,7 +461,7 @@ pub extern fn gmx_write_heap_dump(fd: i32) Status;
 pub extern var gmx_poll_word: u32;
 
 comptime {
-    laidOut(gmx_config, 104, &.{ 0, 8, 12, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96 });
+    laidOut(gmx_config, 112, &.{ 0, 8, 12, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 108 });
     laidOut(gmx_spawn_opts, 32, &.{ 0, 8, 12, 16, 24 });
     laidOut(gmx_g_info, 104, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100 });
     laidOut(gmx_cleanup, 24, &.{ 0, 8, 16 });

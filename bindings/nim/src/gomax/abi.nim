@@ -28,6 +28,8 @@ type
     on_thread_start*: Fn
     on_thread_end*: Fn
     on_arg*: pointer
+    preempt_signal*: int32
+    reserved*: int32
   SpawnOpts* {.importc: "gmx_spawn_opts", header: "<gomax.h>".} = object
     struct_size*: csize_t
     flags*: uint32
