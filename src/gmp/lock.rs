@@ -29,6 +29,8 @@ pub struct SchedInner {
     pub newprocs: i32,
     /// Ps for which the template thread is to make a thread: one to run Gs, and one to search (WAKE-N1).
     pub newm: [*mut P; 2],
+    /// Ps that the template thread has taken from `newm`, and that have no thread yet.
+    pub newm_taken: i32,
     /// Worker Ms without a thread, for reuse.
     pub mfree: *mut M,
 }
@@ -40,6 +42,11 @@ impl SchedInner {
     /// Whether there is no request for a thread.
     pub fn no_newm(&self) -> bool {
         self.newm.iter().all(|p| p.is_null())
+    }
+
+    /// Whether a P waits until the template thread has made a thread for it.
+    pub fn p_waits_for_thread(&self) -> bool {
+        !self.no_newm() || self.newm_taken > 0
     }
 }
 
@@ -60,6 +67,7 @@ impl SchedLock {
             taken: 0,
             newprocs: 0,
             newm: [null_mut(); 2],
+            newm_taken: 0,
             mfree: null_mut(),
         };
         SchedLock(Lock::new(Rank::Sched, inner))

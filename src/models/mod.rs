@@ -232,6 +232,8 @@ pub struct World {
     open: AtomicUsize,
     /// Set when `open` reaches 0: a step may wait for it.
     pub all: Note,
+    /// A lock of the host that every new thread needs is free after this event.
+    thread_needs: Option<Arc<Event>>,
     /// The model is about the words by which hosts are told (`asks`). Other models do without the writes to them.
     asks: bool,
 }
@@ -249,6 +251,9 @@ unsafe extern "C" fn no_entry(_: usize) -> ! {
 }
 
 unsafe fn start_thread(m: MRef) -> Result<(), i32> {
+    if let Some(free) = &world().thread_needs {
+        free.wait(0, None);
+    }
     start(m);
     Ok(())
 }
@@ -298,6 +303,7 @@ impl Maker {
             served: (0..most).map(|_| AtomicU32::new(0)).collect(),
             open: AtomicUsize::new(0),
             all: Note::new(),
+            thread_needs: None,
             asks: false,
         })
     }

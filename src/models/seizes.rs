@@ -229,6 +229,26 @@ fn held_against_take() {
     check(Size { preemptions: 1, ..Size::default() }, held(true, |_| (), Vec::new));
 }
 
+/// SEIZE-G4: G 0 has a lock of the host that a new thread needs. The watchdog takes its only P, for which there is no
+/// thread, and then the thread of G 0 is to be held.
+#[test]
+fn none_is_held_while_its_p_waits_for_a_thread() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let unlocked = Arc::new(Event::new());
+        let unlocks = unlocked.clone();
+        let mut mk = Maker::new(1, 1);
+        mk.0.thread_needs = Some(unlocked);
+        let first = mk.token(vec![nudged(move |_, _| unlocks.happen()), safepoint()]);
+        let second = mk.token(vec![safepoint()]);
+        let w = mk.make();
+        eager(&w);
+        let m = w.worker_with(&[first, second]);
+        w.go(m);
+        w.watcher(|w, me| look(w, me));
+        w.finish();
+    });
+}
+
 #[cfg(loom)]
 #[test]
 fn finds_hold_without_fence() {

@@ -52,7 +52,9 @@
 //! * SEIZE-H2 the way in, as SEIZE-N1. If the P is here and nothing asks for it: return through SEIZE-N2;
 //! * SEIZE-H3 tie the G, put it among the hogs, and give the P away: to an idle M if a G waits that is no hog,
 //!   otherwise to the oldest hog. If there is neither, return: a new thread would take locks that this one may hold.
-//!   (The template thread makes an idle M for the next time.)
+//!   (The template thread makes an idle M for the next time.) A thread that has no P is not held while a P waits for a
+//!   new thread: it may have what the template thread needs for that, and that P may be the only one. It is nudged
+//!   again;
 //! * SEIZE-H4 sleep until an M that takes the G from the queue brings a P (LOCKEDM-K2), or until SEIZE-B1. Untie, and
 //!   return: the code continues at the same instruction.
 //!
@@ -70,7 +72,8 @@
 //! * SEIZE-G3 a G whose P was taken continues on its own thread: it is tied from SEIZE-N3 or SEIZE-H3 until it has a P.
 //! * SEIZE-G4 what gives a P away waits for no lock of the host. A held thread may hold every one of them. So no memory
 //!   is taken from malloc for it (sys/heap.rs), and where the next thread would have to be made, a hog gets the P
-//!   (`wake::startm`).
+//!   (`wake::startm`). So no thread is held without a P while the template thread makes a thread for one: the Ps that
+//!   are left come to a held thread in its turn, but the last P would wait for that new thread.
 //! * SEIZE-G5 a G that was held wants a P until it has one: it is in the queue, or SEIZE-B1 has made it one of `taken`.
 //! * SEIZE-G6 in a world that was stopped for all code (`Stop::Code`) no G runs: `stopwait` contains `taken`, each G
 //!   that comes in (SEIZE-N3) counts itself out, and meanwhile nothing is taken and no thread is held.
@@ -391,6 +394,12 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
             heir => to = heir,
         },
         Has::Nothing => {
+            if lk.p_waits_for_thread() {
+                // SEIZE-G4
+                drop(lk);
+                syscall::hold_later(sched);
+                return;
+            }
             m.forget_taken();
             came_in(sched, &mut lk, m);
             if let Some(pp) = idle::pidleget(sched, &mut lk) {

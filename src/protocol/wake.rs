@@ -278,8 +278,10 @@ pub fn make_threads(sched: &Sched, me: MRef) {
                 Some((pp, spinning))
             }
         };
+        let mut lk = sched.lock.lock();
+        lk.newm_taken -= 1;
         if let Some((pp, spinning)) = failed {
-            no_thread(sched, sched.lock.lock(), me, pp, spinning);
+            no_thread(sched, lk, me, pp, spinning);
         }
     }
 }
@@ -291,6 +293,7 @@ fn take_newm(lk: &mut SchedLocked<'_>) -> Option<(OwnedP, bool)> {
     // SAFETY: the list holds Ps.
     let p = unsafe { PRef::from_ptr(*list) }?;
     *list = p.idle_link.take();
+    lk.newm_taken += 1;
     // SAFETY: `newm` has forgotten the token, and each P is taken from the list once.
     Some((unsafe { OwnedP::remember(p) }, spinning))
 }
