@@ -363,6 +363,10 @@ static bool may_fail_forever(int kind) {
     case FAULT_open:
     case FAULT_read:
     case FAULT_getdents64:
+    case FAULT_timer_create:
+    case FAULT_timer_settime:
+    case FAULT_membarrier:
+    case FAULT_cpu_clock:
     case FAULT_sched_getaffinity:
     case FAULT_dlopen:
     case FAULT_prctl: return true;

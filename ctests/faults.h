@@ -59,6 +59,10 @@
   X(write_again, EINTR)                    \
   X(poll, EINTR)                           \
   X(clock_nanosleep, EINTR)                \
+  X(timer_create, EAGAIN)                  \
+  X(timer_settime, EINVAL)                 \
+  X(membarrier, EPERM)                     \
+  X(cpu_clock, EINVAL)                     \
   X(sched_getaffinity, EPERM)              \
   X(dlopen, ENOMEM)                        \
   X(prctl, EPERM)
@@ -235,7 +239,16 @@ long syscall(long number, ...) {
   }
   if (number == SYS_process_madvise && FAILS_WITH_ERRNO(process_madvise)) return -1;
   if (number == SYS_getdents64 && FAILS_WITH_ERRNO(getdents64)) return -1;
+  if (number == SYS_timer_create && FAILS_WITH_ERRNO(timer_create)) return -1;
+  if (number == SYS_timer_settime && FAILS_WITH_ERRNO(timer_settime)) return -1;
+  if (number == SYS_membarrier && FAILS_WITH_ERRNO(membarrier)) return -1;
   return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+/* Only the clocks of threads' CPU time can fail: their numbers are negative. */
+int clock_gettime(clockid_t clock, struct timespec *time) {
+  if (clock < 0 && FAILS_WITH_ERRNO(cpu_clock)) return -1;
+  FAULT_NEXT(clock_gettime)
+  return next(clock, time);
 }
 int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left) {
   if (FAILS(clock_nanosleep)) return fault_errors[FAULT_clock_nanosleep];

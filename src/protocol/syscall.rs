@@ -85,7 +85,7 @@ use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP, Taken};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, asymmetric_fence_heavy, asymmetric_fence_light};
+use crate::sync::{Ordering, asymmetric_fence_heavy, asymmetric_fence_light, has_asymmetric_fence};
 use crate::sys;
 
 /// SYSCALL-E1 to SYSCALL-E3. `sp` is the end of the G's stack, for a collector.
@@ -471,7 +471,9 @@ fn seize(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
     }
     // SEIZE-N4
     p.nudge();
-    if !sched.cfg.nudges.get() || m.is_extra() || nudged >= NUDGES {
+    // Without the fence nothing can be taken (SEIZE-G1): then only the thread itself gives its P away.
+    let in_vain = nudged >= NUDGES && has_asymmetric_fence();
+    if !sched.cfg.nudges.get() || m.is_extra() || in_vain {
         return RetakeVerdict::Take;
     }
     // A thread that has used no CPU since it was asked sleeps in the system, or waits for a CPU.
