@@ -18,7 +18,7 @@ not() {
   for kind in "${kinds[@]}"; do for test; do why[$kind $test]=$reason; done; done
 }
 every=(constructor loader malloc forks thread)
-not "has a malloc of its own, which must be the program's" "${every[@]}" -- chan_memory faults heap hog_malloc hostile no_malloc stuck_host
+not "has a malloc of its own, which must be the program's" "${every[@]}" -- chan_memory faults heap hog_faults hog_malloc hostile no_malloc stuck_host
 not "runs its own program anew" "${every[@]}" -- attributes cxx_late environment
 not "its thread leaves by pthread_exit, which loads libgcc" constructor loader -- cxx_throws
 not "loads and unloads the library itself, which stays linked here" "${every[@]}" -- dlopen
