@@ -4,6 +4,7 @@
 #include "beside.h"
 
 #include <errno.h>
+#include <linux/aio_abi.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <semaphore.h>
@@ -37,6 +38,8 @@ struct sources {
   int pipe[2], sockets[2], epoll, semaphores, messages;
   sem_t sem;
   uint32_t word;
+  aio_context_t aio;
+  bool has_aio; /* not every kernel has it */
 };
 
 static void want(const char *name, bool good) {
@@ -123,6 +126,14 @@ static void calls_futex(struct sources *s) {
   long r = syscall(SYS_futex, &s->word, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
   sleeps("futex", r == -1 && errno == ETIMEDOUT, begin, NAP);
 }
+/* Nothing was submitted. */
+static void calls_io_getevents(struct sources *s) {
+  struct io_event event;
+  struct timespec t = time_of(NAP);
+  if (!s->has_aio) return;
+  int64_t begin = clock_at(CLOCK_MONOTONIC);
+  sleeps("io_getevents", syscall(SYS_io_getevents, s->aio, 1L, 1L, &event, &t) == 0, begin, NAP);
+}
 /* A thread that is nearly always in the kernel, on its way to sleep. */
 enum { MANY = 500 };
 static void calls_poll_with_many(struct sources *s) {
@@ -135,7 +146,7 @@ static void calls_poll_with_many(struct sources *s) {
 static void (*const calls[])(struct sources *) = {
     calls_nanosleep, calls_usleep,     calls_poll,          calls_ppoll, calls_epoll_wait,
     calls_select,    calls_semtimedop, calls_msgrcv,        calls_read,  calls_recv,
-    calls_sem_timedwait, calls_futex,  calls_poll_with_many,
+    calls_sem_timedwait, calls_futex,  calls_io_getevents, calls_poll_with_many,
 };
 #define CALLS (sizeof calls / sizeof *calls)
 static long made[CALLS];
@@ -152,14 +163,18 @@ static void sources_open(struct sources *s) {
   CHECK_CMP(s->epoll = epoll_create1(0), >=, 0);
   CHECK(epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->sockets[0], &event) == 0);
   CHECK(sem_init(&s->sem, 0, 0) == 0);
+  s->has_aio = syscall(SYS_io_setup, 1L, &s->aio) == 0;
+  if (!s->has_aio) CHECK(errno == ENOSYS || errno == EPERM || errno == EAGAIN);
   s->semaphores = semget(IPC_PRIVATE, 1, 0600);
   s->messages = msgget(IPC_PRIVATE, 0600);
   if (s->semaphores < 0 || s->messages < 0) check_say("  not all of System V's calls: %s", strerror(errno));
+  if (!s->has_aio) check_say("  no io_getevents here");
 }
 
 static void sources_close(struct sources *s) {
   if (s->semaphores >= 0) CHECK(semctl(s->semaphores, 0, IPC_RMID) == 0);
   if (s->messages >= 0) CHECK(msgctl(s->messages, IPC_RMID, NULL) == 0);
+  if (s->has_aio) CHECK(syscall(SYS_io_destroy, s->aio) == 0);
   const int fds[] = {s->pipe[0], s->pipe[1], s->sockets[0], s->sockets[1], s->epoll};
   for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) CHECK(close(fds[i]) == 0);
 }

@@ -2,7 +2,7 @@
 /* flags: -ldl */
 /* The system refuses what the library needs to hold a thread: timers, the clock of a thread, a fence on all CPUs, a
  * handler, a stack for the handler, a new thread. Hogs lose their Ps all the same, by the ways that are left, and the
- * statistics say by which. */
+ * statistics say by which. And a process without hogs asks for nothing of all that. */
 #include "faults.h"
 #include "beside.h"
 
@@ -94,6 +94,44 @@ static void without_a_fence(void) {
   CHECK_EQ(stats.taken, 0);
 }
 
+/* ---- nothing to hold ---- */
+
+static void waits_for_a_word(void *c) {
+  int n = 0;
+  CHECK_OK(gmx_chan_recv(c, &n));
+  CHECK_EQ(n, 1);
+}
+
+static void sleeps(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_sleep(100 * MS));
+  CHECK_OK(gmx_enter_syscall());
+  thread_nap(50 * MS);
+  CHECK_OK(gmx_exit_syscall());
+}
+
+static long timers(void) { return load(&fault_calls[FAULT_timer_create]) + load(&fault_calls[FAULT_timer_settime]); }
+
+/* A G that waits in a channel, one in a bracketed call, one asleep: no timer of the system is made or armed. */
+static void an_idle_process_arms_no_timer(void) {
+  int n = 1;
+  start_runtime(2, MS);
+  gmx_chan *c = chan_of(sizeof n, 0);
+  gmx_sched_stats before = sched_stats();
+  long calls = timers();
+  gmx_g receiver = go_joinable(waits_for_a_word, c), asleep = go_joinable(sleeps, NULL);
+  thread_nap(200 * MS);
+  gmx_sched_stats now = sched_stats();
+  CHECK_EQ(now.nudges, before.nudges);
+  CHECK_EQ(now.seized, before.seized);
+  CHECK_EQ(timers(), calls);
+  CHECK_OK(gmx_chan_send(c, &n));
+  join(receiver);
+  join(asleep);
+  CHECK_OK(gmx_chan_free(c));
+  ends_clean();
+}
+
 /* ---- no new thread ---- */
 
 static void *allows_threads_later(void *arg) {
@@ -123,6 +161,7 @@ int main(void) {
   RUN(with_timers_that_cannot_be_armed);
   RUN(without_the_clock_of_a_thread);
   RUN(without_alternate_stacks);
+  RUN(an_idle_process_arms_no_timer);
   RUN(without_a_thread_for_a_while);
   RUN(without_a_fence); /* the last: the library does not ask again in this process */
   return 0;

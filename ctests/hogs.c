@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fenv.h>
 #include <locale.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -72,6 +74,20 @@ static void asks_the_environment(int me) {
     CHECK(getenv("PATH") != NULL);
     CHECK(setlocale(LC_ALL, NULL) != NULL);
     CHECK(strtod("1.25e3x", &end) == 1250 && *end == 'x');
+  }
+}
+
+/* By number: no server is asked. */
+static void resolves(int me) {
+  struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_family = AF_INET}, *found;
+  char host[32];
+  snprintf(host, sizeof host, "127.0.0.%d", me + 1);
+  while (!moved()) {
+    CHECK_EQ(getaddrinfo(host, "80", &hints, &found), 0);
+    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)found->ai_addr;
+    CHECK_EQ(ntohl(in->sin_addr.s_addr), 0x7f000001 + me);
+    CHECK_EQ(ntohs(in->sin_port), 80);
+    freeaddrinfo(found);
   }
 }
 
@@ -278,6 +294,7 @@ static void others_move_beside_the_code_of_the_host(void) {
       {"allocate", allocates, MOST_HOGS},
       {"print to one file", prints, MOST_HOGS},
       {"ask the environment", asks_the_environment, MOST_HOGS},
+      {"resolve addresses", resolves, 3},
       {"lock one mutex", locks_a_mutex, MOST_HOGS},
       {"lock one spinlock", locks_a_spinlock, MOST_HOGS},
       {"block signals", blocks_signals, 2},
