@@ -1023,9 +1023,9 @@ GMX_API int32_t gmx_p_count(void);
 /* ---- Syscalls --------------------------------------------------------------------------------------------------- */
 
 /*
- * A goroutine that blocks its thread (a read, a lock of the host's, a long computation) holds up the goroutines that
- * wait for its processor. Around such a call the thread gives its processor away: gmx_blocking for one function,
- * gmx_enter_syscall and gmx_exit_syscall around a piece of code.
+ * A goroutine that blocks its thread (a read, a lock of the host's) loses its processor to another goroutine at the
+ * end of its slice. Around such a call the thread gives its processor away at once, and at a lower price: gmx_blocking
+ * for one function, gmx_enter_syscall and gmx_exit_syscall around a piece of code.
  */
 
 /**
@@ -1085,8 +1085,8 @@ typedef uint64_t gmx_class;
 
 /**
  * Makes a class of calls of which no more than limit run at a time. It is for foreign code that computes for long,
- * such as a library for linear algebra with threads of its own: an ordinary call would hold up its P, and gmx_blocking
- * would take a thread for each goroutine.
+ * such as a library for linear algebra with threads of its own: as ordinary calls they would take turns on the Ps, and
+ * gmx_blocking would take a thread for each goroutine.
  *
  * name: shown in dumps as what a call waits for until it is its turn; copied, 31 bytes are kept. NULL: none.
  *
@@ -1246,12 +1246,13 @@ GMX_API gmx_status gmx_start_the_world(void);
 
 /**
  * A ragged barrier: runs fn(arg) once for every P. The thread that holds the P runs it at a safe point; for an idle P
- * another thread does. On return fn has run for every P. In fn gmx_pin returns the number of the P, and P-local values
- * are those of the P. fn must be short and must not block; it may spawn, ready and release. A call waits for other
- * calls, for gmx_gomaxprocs and for stops of the world to end.
+ * another thread does, and for one whose goroutine calls nothing of the library and may lose its P
+ * (GMX_CONFIG_PREEMPT_OFF, GMX_SPAWN_NO_PREEMPT, gmx_pin). On return fn has run for every P. In fn gmx_pin returns the
+ * number of the P, and P-local values are those of the P. fn must be short and must not block; it may spawn, ready and
+ * release. A call waits for other calls, for gmx_gomaxprocs and for stops of the world to end.
  *
- * Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
- * point.
+ * Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine that keeps its P has
+ * passed a safe point.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.

@@ -1,5 +1,5 @@
-/* Two hogs on one P for GMX_STRESS minutes: each gets 40 to 60 % of the turns, and 30 to 70 % of the CPU time, which depends on
- * what else the machine does; and both together use no more than the one CPU that a P stands for. */
+/* Two hogs on one P for GMX_STRESS minutes: each gets 40 to 60 % of the turns, and 30 to 70 % of the CPU time, which
+ * depends on what else the machine does; and both together use no more than the one CPU that a P stands for. */
 #include "../beside.h"
 
 enum { HOGS = 2 };

@@ -12,8 +12,8 @@ use std::ffi::{c_char, c_void};
 pub type gmx_class = u64;
 
 /// Makes a class of calls of which no more than limit run at a time. It is for foreign code that computes for long,
-/// such as a library for linear algebra with threads of its own: an ordinary call would hold up its P, and gmx_blocking
-/// would take a thread for each goroutine.
+/// such as a library for linear algebra with threads of its own: as ordinary calls they would take turns on the Ps, and
+/// gmx_blocking would take a thread for each goroutine.
 ///
 /// name: shown in dumps as what a call waits for until it is its turn; copied, 31 bytes are kept. NULL: none.
 ///

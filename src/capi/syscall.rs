@@ -1,8 +1,8 @@
 //! Syscalls
 //!
-//! A goroutine that blocks its thread (a read, a lock of the host's, a long computation) holds up the goroutines that
-//! wait for its processor. Around such a call the thread gives its processor away: gmx_blocking for one function,
-//! gmx_enter_syscall and gmx_exit_syscall around a piece of code.
+//! A goroutine that blocks its thread (a read, a lock of the host's) loses its processor to another goroutine at the
+//! end of its slice. Around such a call the thread gives its processor away at once, and at a lower price: gmx_blocking
+//! for one function, gmx_enter_syscall and gmx_exit_syscall around a piece of code.
 
 use super::*;
 use crate::gmp::m::{Ctx, MRef};

@@ -143,12 +143,13 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
 }
 
 /// A ragged barrier: runs fn(arg) once for every P. The thread that holds the P runs it at a safe point; for an idle P
-/// another thread does. On return fn has run for every P. In fn gmx_pin returns the number of the P, and P-local values
-/// are those of the P. fn must be short and must not block; it may spawn, ready and release. A call waits for other
-/// calls, for gmx_gomaxprocs and for stops of the world to end.
+/// another thread does, and for one whose goroutine calls nothing of the library and may lose its P
+/// (GMX_CONFIG_PREEMPT_OFF, GMX_SPAWN_NO_PREEMPT, gmx_pin). On return fn has run for every P. In fn gmx_pin returns the
+/// number of the P, and P-local values are those of the P. fn must be short and must not block; it may spawn, ready and
+/// release. A call waits for other calls, for gmx_gomaxprocs and for stops of the world to end.
 ///
-/// Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine has passed a safe
-/// point.
+/// Blocks: the calling goroutine; on a foreign thread, the thread, until every running goroutine that keeps its P has
+/// passed a safe point.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
