@@ -162,6 +162,16 @@ except gomax.Error as e:
 """
         self.assertEqual(run(text), "maxprocs is from 0 to 2147483647, not -1\n3\n[0, 1, 2]\nGMX_EBUSY\n")
 
+    def test_preempt(self):
+        # SIGURG, which holds threads, has a handler or not.
+        text = """
+import gomax
+gomax.init(%s)
+with open("/proc/self/status") as status:
+    print([int(line.split()[1], 16) >> 22 & 1 for line in status if line.startswith("SigCgt")])
+"""
+        self.assertEqual([run(text % how) for how in ("", "preempt=True", "preempt=False")], ["[1]\n"] * 2 + ["[0]\n"])
+
     def test_since_when_it_waits(self):
         s = gomax.Semaphore()
         g = gomax.go_c(gomax.gmx.gmx_sema_acquire, s, name="since")

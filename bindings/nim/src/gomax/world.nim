@@ -20,10 +20,12 @@ proc numCpu*(): int = int(gmx_num_cpu())            ## what the default for it i
 proc shutdown*(timeout: Timeout = forever) = check waits(gmx_shutdown(int64(timeout)))
   ## Waits until no goroutine is alive, and ends all threads.
 
-proc initGomax*(maxprocs = 0, stackSize = 0, g0StackSize = 0, slice: Timeout = 0, maxThreads = 0) =
-  ## Starts the runtime with other than the defaults, before anything else does.
+proc initGomax*(maxprocs = 0, stackSize = 0, g0StackSize = 0, slice: Timeout = 0, maxThreads = 0, preempt = true) =
+  ## Starts the runtime with other than the defaults, before anything else does. Without `preempt` a goroutine that
+  ## calls nothing of the library keeps its P for as long as it runs.
   var config = Config(struct_size: csize_t(sizeof(Config)), maxprocs: int32(maxprocs), stack_size: csize_t(stackSize),
-    g0_stack_size: csize_t(g0StackSize), slice_ns: int64(slice), max_threads: int32(maxThreads))
+    g0_stack_size: csize_t(g0StackSize), slice_ns: int64(slice), max_threads: int32(maxThreads),
+    flags: if preempt: 0'u32 else: CONFIG_PREEMPT_OFF)
   check gmx_init(addr config)
 
 proc gomaxVersion*(): tuple[major, minor, patch: int] =

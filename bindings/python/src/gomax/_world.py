@@ -25,11 +25,18 @@ STATUS = {
 
 
 def init(
-    *, maxprocs: int = 0, stack_size: int = 0, g0_stack_size: int = 0, slice: float = 0.0, max_threads: int = 0
+    *,
+    maxprocs: int = 0,
+    stack_size: int = 0,
+    g0_stack_size: int = 0,
+    slice: float = 0.0,
+    max_threads: int = 0,
+    preempt: bool = True,
 ) -> None:
     """Starts the runtime with these options, before anything else does: gomax.Error GMX_EBUSY if it is up. 0 is the
     default of each: the number of Ps; bytes of the stacks of C functions, and of those that functions of for_each_p run
-    on; seconds after which a C function yields at its next safe point; how many threads C functions may have."""
+    on; seconds after which a C function gives way to others; how many threads C functions may have. Without preempt a C
+    function that calls nothing of the library keeps its P for as long as it runs."""
     config = _abi.gmx_config()
     for value, what, most in (
         (maxprocs, "maxprocs", 2**31 - 1),
@@ -42,6 +49,7 @@ def init(
     config.maxprocs, config.max_threads = maxprocs, max_threads
     config.stack_size, config.g0_stack_size = stack_size, g0_stack_size
     config.slice_ns = nanoseconds(slice)
+    config.flags = 0 if preempt else _abi.GMX_CONFIG_PREEMPT_OFF
     check(gmx.gmx_init(_abi.byref(config)), "the runtime with these options")
 
 
