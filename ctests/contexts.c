@@ -126,6 +126,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   /* world */                                                                                       \
   X(stop_the_world,         BLOCKS(ok))                                                             \
   X(stop_the_world_timeout, BLOCKS(ok))                                                             \
+  X(stop_the_world_with,    BLOCKS(ok))                                                             \
+  X(stop_the_world_unknown, EVERYWHERE(inval))                                                      \
   X(start_the_world,        perm,  perm,  perm,  perm,  perm,  perm,  perm,  ok,    ok,    perm)    \
   X(for_each_p,             BLOCKS(ok))                                                             \
   X(for_each_p_null,        EVERYWHERE(inval))                                                      \
@@ -713,6 +715,16 @@ CALL(stop_the_world_timeout) {
   gmx_status s = gmx_stop_the_world_timeout("test", GMX_FOREVER);
   if (s == GMX_OK) CHECK_OK(gmx_start_the_world());
   return s;
+}
+CALL(stop_the_world_with) {
+  USED;
+  gmx_status s = gmx_stop_the_world_with(NULL);
+  if (s == GMX_OK) CHECK_OK(gmx_start_the_world());
+  return s;
+}
+CALL(stop_the_world_unknown) {
+  gmx_stop_opts opts = {.struct_size = sizeof opts, .flags = ~GMX_STOP_ANYWHERE};
+  return USED, gmx_stop_the_world_with(&opts);
 }
 CALL(start_the_world) {
   USED;

@@ -1161,6 +1161,42 @@ GMX_MUST_USE GMX_API gmx_status gmx_blocking_in(gmx_class class_, void (*fn)(voi
 #define GMX_G_PARKED 5
 
 /**
+ * gmx_g_info.status: held at an instruction of the host's code, by a stop with GMX_STOP_ANYWHERE or before it.
+ */
+#define GMX_G_HELD 10
+
+/**
+ * gmx_stop_opts.flags: goroutines that compute in the host's code are held where they are, at any instruction.
+ */
+#define GMX_STOP_ANYWHERE 1
+
+/**
+ * How the world is stopped. Zero is the default everywhere; struct_size is sizeof(gmx_stop_opts) or 0.
+ */
+typedef struct gmx_stop_opts {
+  /**
+   * sizeof(gmx_stop_opts) of the caller.
+   */
+  size_t struct_size;
+  /**
+   * GMX_STOP_*.
+   */
+  uint32_t flags;
+  /**
+   * Must be 0.
+   */
+  uint32_t reserved;
+  /**
+   * For reports. NULL: none.
+   */
+  const char *reason;
+  /**
+   * In nanoseconds; a negative one has passed already. 0: no limit, as GMX_FOREVER.
+   */
+  int64_t timeout;
+} gmx_stop_opts;
+
+/**
  * A goroutine, as gmx_for_each_g shows it. Pointers in it are good during the call.
  */
 typedef struct gmx_g_info {
@@ -1193,9 +1229,9 @@ typedef struct gmx_g_info {
   void *stack_hi;
   /**
    * The used part of the stack is [sp, stack_hi), which a collector scans. The registers of a goroutine that is off
-   * its thread lie in it too. In a syscall the used part begins at the caller of gmx_enter_syscall, and the
-   * callee-saved registers need not lie in it: under a collector that caller spills them first (setjmp,
-   * __builtin_unwind_init). NULL without a stack, and for the caller's own.
+   * its thread lie in it too; those of a held one lie in [regs_lo, regs_hi). In a syscall the used part begins at
+   * the caller of gmx_enter_syscall, and the callee-saved registers need not lie in it: under a collector that
+   * caller spills them first (setjmp, __builtin_unwind_init). NULL without a stack, and for the caller's own.
    */
   void *sp;
   void (*fn)(void*);
@@ -1205,6 +1241,12 @@ typedef struct gmx_g_info {
    */
   int32_t thread;
   uint32_t reserved;
+  /**
+   * GMX_G_HELD: its registers, with the vectors, lie at multiples of 8 in [regs_lo, regs_hi), to be scanned like a
+   * stack. Otherwise NULL.
+   */
+  void *regs_lo;
+  void *regs_hi;
 } gmx_g_info;
 
 /**
@@ -1235,6 +1277,36 @@ GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world(const char *reason);
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
  */
 GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world_timeout(const char *reason, int64_t timeout);
+
+/**
+ * Stops the world as gmx_stop_the_world_timeout does, with options. With GMX_STOP_ANYWHERE it does not wait for safe
+ * points: a goroutine that computes is held where it is at its next tick of the system's clock, some milliseconds
+ * later, without EINTR, and continues at the same instruction when the world starts. gmx_for_each_g shows it as
+ * GMX_G_HELD, with its registers.
+ *
+ * A held goroutine may hold every lock of the host, that of malloc too. So until gmx_start_the_world the caller does
+ * nothing that locks or allocates: what it may do is what the child of a fork may do. It makes what it needs before.
+ *
+ * These are not held. The call waits for them, and a report names them if the time is up:
+ * - a goroutine that sleeps in the system without gmx_enter_syscall, until it wakes. It may wake at any moment, and
+ *   the system keeps its registers. If it sleeps for a lock that a held goroutine has, it would never wake: so the
+ *   call lets the world run every now and then, and begins again. Goroutines that compete for one lock of the host
+ *   may keep it from coming to an end, hence give it a timeout;
+ * - a goroutine that is pinned, that was spawned with GMX_SPAWN_NO_PREEMPT, that blocks gmx_config.preempt_signal, or
+ *   that is a thread of the host: until its next call of the library.
+ *
+ * opts: NULL for the defaults.
+ *
+ * Blocks: as gmx_stop_the_world, no longer than the timeout of opts. With GMX_STOP_ANYWHERE for no safe point.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: the world, if GMX_OK.
+ * Returns: GMX_OK; GMX_EINVAL for unknown flags; GMX_ENOTSUP for GMX_STOP_ANYWHERE where no thread is held: see
+ * GMX_CONFIG_PREEMPT_NO_SIGNAL; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_stop_the_world_with(const struct gmx_stop_opts *opts);
 
 /**
  * Starts the world that the caller has stopped.
@@ -3182,6 +3254,7 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 #endif
 #define GMX_CONFIG_INIT GMX_ZERO_INIT
 #define GMX_SPAWN_OPTS_INIT GMX_ZERO_INIT
+#define GMX_STOP_OPTS_INIT GMX_ZERO_INIT
 #define GMX_SCHED_STATS_INIT GMX_ZERO_INIT
 #define GMX_MEM_STATS_INIT GMX_ZERO_INIT
 #define GMX_MUTEX_INIT GMX_ZERO_INIT

@@ -89,8 +89,9 @@ fn layouts() -> Vec<Layout> {
         gmx_spawn_opts { struct_size, flags, reserved, stack_size, name }
         gmx_g_info {
             struct_size, g, goid, name, status, wait_reason, since_ns, stack_lo, stack_hi, sp, r#fn, arg, thread,
-            reserved,
+            reserved, regs_lo, regs_hi,
         }
+        gmx_stop_opts { struct_size, flags, reserved, reason, timeout }
         gmx_cleanup { r#fn, arg, below }
         gmx_mutex { state, reserved }
         gmx_rmutex { mutex, again }

@@ -6,10 +6,10 @@
 
 use super::*;
 use crate::block::spawn;
-use crate::gmp::g::{GStatus, gflag};
+use crate::fiber::stack::Stack;
+use crate::gmp::g::{GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, MRef};
-use crate::protocol::stw::Late;
-use crate::protocol::{park, preempt};
+use crate::protocol::{park, preempt, seize};
 use crate::rt::report;
 use crate::sched::world;
 use crate::sync::Ordering;
@@ -26,6 +26,8 @@ pub const GMX_G_SYSCALL: i32 = 3;
 pub const GMX_G_WAITING: i32 = 4;
 /// gmx_g_info.status: parked by gmx_park.
 pub const GMX_G_PARKED: i32 = 5;
+/// gmx_g_info.status: held at an instruction of the host's code, by a stop with GMX_STOP_ANYWHERE or before it.
+pub const GMX_G_HELD: i32 = 10;
 
 /// A goroutine, as gmx_for_each_g shows it. Pointers in it are good during the call.
 #[repr(C)]
@@ -47,15 +49,19 @@ pub struct gmx_g_info {
     pub stack_lo: *mut c_void,
     pub stack_hi: *mut c_void,
     /// The used part of the stack is [sp, stack_hi), which a collector scans. The registers of a goroutine that is off
-    /// its thread lie in it too. In a syscall the used part begins at the caller of gmx_enter_syscall, and the
-    /// callee-saved registers need not lie in it: under a collector that caller spills them first (setjmp,
-    /// __builtin_unwind_init). NULL without a stack, and for the caller's own.
+    /// its thread lie in it too; those of a held one lie in [regs_lo, regs_hi). In a syscall the used part begins at
+    /// the caller of gmx_enter_syscall, and the callee-saved registers need not lie in it: under a collector that
+    /// caller spills them first (setjmp, __builtin_unwind_init). NULL without a stack, and for the caller's own.
     pub sp: *mut c_void,
     pub r#fn: Option<extern "C" fn(*mut c_void)>,
     pub arg: *mut c_void,
     /// The system's id of the thread that it is tied to, or that is in its syscall; 0 if there is none.
     pub thread: i32,
     pub reserved: u32,
+    /// GMX_G_HELD: its registers, with the vectors, lie at multiples of 8 in [regs_lo, regs_hi), to be scanned like a
+    /// stack. Otherwise NULL.
+    pub regs_lo: *mut c_void,
+    pub regs_hi: *mut c_void,
 }
 
 /// Stops the world: on return no goroutine runs but the caller, and none starts until gmx_start_the_world. Goroutines
@@ -99,23 +105,92 @@ pub unsafe extern "C" fn gmx_stop_the_world(reason: *const c_char) -> gmx_status
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_stop_the_world_timeout(reason: *const c_char, timeout: i64) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { stop(reason, timeout, false) }
+}
+
+/// gmx_stop_opts.flags: goroutines that compute in the host's code are held where they are, at any instruction.
+pub const GMX_STOP_ANYWHERE: u32 = 1;
+
+/// How the world is stopped. Zero is the default everywhere; struct_size is sizeof(gmx_stop_opts) or 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gmx_stop_opts {
+    /// sizeof(gmx_stop_opts) of the caller.
+    pub struct_size: usize,
+    /// GMX_STOP_*.
+    pub flags: u32,
+    /// Must be 0.
+    pub reserved: u32,
+    /// For reports. NULL: none.
+    pub reason: *const c_char,
+    /// In nanoseconds; a negative one has passed already. 0: no limit, as GMX_FOREVER.
+    pub timeout: i64,
+}
+
+/// Stops the world as gmx_stop_the_world_timeout does, with options. With GMX_STOP_ANYWHERE it does not wait for safe
+/// points: a goroutine that computes is held where it is at its next tick of the system's clock, some milliseconds
+/// later, without EINTR, and continues at the same instruction when the world starts. gmx_for_each_g shows it as
+/// GMX_G_HELD, with its registers.
+///
+/// A held goroutine may hold every lock of the host, that of malloc too. So until gmx_start_the_world the caller does
+/// nothing that locks or allocates: what it may do is what the child of a fork may do. It makes what it needs before.
+///
+/// These are not held. The call waits for them, and a report names them if the time is up:
+/// - a goroutine that sleeps in the system without gmx_enter_syscall, until it wakes. It may wake at any moment, and
+///   the system keeps its registers. If it sleeps for a lock that a held goroutine has, it would never wake: so the
+///   call lets the world run every now and then, and begins again. Goroutines that compete for one lock of the host
+///   may keep it from coming to an end, hence give it a timeout;
+/// - a goroutine that is pinned, that was spawned with GMX_SPAWN_NO_PREEMPT, that blocks gmx_config.preempt_signal, or
+///   that is a thread of the host: until its next call of the library.
+///
+/// opts: NULL for the defaults.
+///
+/// Blocks: as gmx_stop_the_world, no longer than the timeout of opts. With GMX_STOP_ANYWHERE for no safe point.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Cancellable: no.
+/// Owns: the world, if GMX_OK.
+/// Returns: GMX_OK; GMX_EINVAL for unknown flags; GMX_ENOTSUP for GMX_STOP_ANYWHERE where no thread is held: see
+/// GMX_CONFIG_PREEMPT_NO_SIGNAL; GMX_ETIMEDOUT; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM; GMX_ESHUTDOWN.
+/// Since: 0.2
+///
+/// # Safety
+/// `opts` is null or points to as many bytes as its `struct_size` says; its `reason` is null or terminated.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_stop_the_world_with(opts: *const gmx_stop_opts) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let (flags, reserved, reason, timeout) = match unsafe { read_sized(opts) } {
+        Ok(Some(o)) => (o.flags, o.reserved, o.reason, if o.timeout == 0 { FOREVER } else { o.timeout }),
+        Ok(None) => (0, 0, std::ptr::null(), FOREVER),
+        Err(status) => return status,
+    };
+    if flags & !GMX_STOP_ANYWHERE != 0 || reserved != 0 {
+        return GMX_EINVAL;
+    }
+    // SAFETY: as above.
+    unsafe { stop(reason, timeout, flags & GMX_STOP_ANYWHERE != 0) }
+}
+
+/// # Safety
+/// `reason` is null or terminated.
+unsafe fn stop(reason: *const c_char, timeout: i64, anywhere: bool) -> gmx_status {
     let m = match may_wait() {
         Ok(m) => m,
         Err(status) => return status,
     };
-    // Fixed room: nothing may be allocated while others hold still.
-    let mut late: [Option<Late>; 64] = [None; 64];
-    let mut n = 0;
-    let stopped = world::stop_the_world(*m, timeout, |p| {
-        if let Some(slot) = late.get_mut(n) {
-            *slot = Some(p);
-        }
-        n += 1;
-    });
-    if stopped.is_err() && n > 0 {
+    let mut late = world::Latecomers::default();
+    let stopped = match anywhere {
+        true if !m.sched().cfg.nudges.get() => return GMX_ENOTSUP,
+        true => world::stop_the_world_anywhere(*m, timeout, &mut late),
+        false => world::stop_the_world(*m, timeout, |one| late.add(one)),
+    };
+    if stopped.is_err() && late.n > 0 {
         // SAFETY: the caller's promise.
         let reason = if reason.is_null() { c"" } else { unsafe { std::ffi::CStr::from_ptr(reason) } };
-        report::stop_timed_out(reason.to_bytes(), late.iter().flatten().copied(), n);
+        report::stop_timed_out(reason.to_bytes(), &late, anywhere);
     }
     map(stopped)
 }
@@ -195,6 +270,7 @@ pub extern "C" fn gmx_for_each_g(
             GStatus::Interruptible => GStatus::Parked,
             status => status,
         };
+        let held = seize::registers_of(gp);
         let waits = status.waits();
         let own = m.g() == Some(gp);
         let tied = status == GStatus::Syscall || own || !gp.lockedm.is_null();
@@ -209,21 +285,30 @@ pub extern "C" fn gmx_for_each_g(
             g: gp.handle(),
             goid: gp.goid.get(),
             name: name.as_ptr(),
-            status: status as i32,
+            status: if held.is_some() { GMX_G_HELD } else { status as i32 },
             wait_reason: if waits { gp.wait_reason.get() } else { std::ptr::null() },
             since_ns: if waits { gp.wait_since.get() } else { 0 },
             stack_lo: stack.map_or(std::ptr::null_mut(), |s| s.lo().cast()),
             stack_hi: stack.map_or(std::ptr::null_mut(), |s| s.hi.cast()),
-            sp: if own || stack.is_none() { std::ptr::null_mut() } else { gp.sp.get().cast() },
+            sp: stack.filter(|_| !own).map_or(std::ptr::null_mut(), |stack| used_from(gp, stack, held.is_some())),
             // SAFETY: the spawner stored a function of this type, or nothing.
             r#fn: unsafe { std::mem::transmute::<*mut c_void, Option<extern "C" fn(*mut c_void)>>(f_run) },
             arg: f_arg,
             thread: if tied { on.map_or(0, |m| m.tid.get()) } else { 0 },
             reserved: 0,
+            regs_lo: held.map_or(std::ptr::null_mut(), |(lo, _)| lo.cast()),
+            regs_hi: held.map_or(std::ptr::null_mut(), |(_, hi)| hi.cast()),
         };
         m.call_host(|| crate::sys::call::look(f, arg, &info));
     }
     GMX_OK
+}
+
+/// Where the used part of a stack begins. A goroutine that was held on a stack of the host (in a handler of its
+/// signals) may use all of its own.
+fn used_from(gp: GRef, stack: Stack, held: bool) -> *mut c_void {
+    let sp = gp.sp.get();
+    if held && !(stack.lo()..=stack.hi).contains(&sp) { stack.lo().cast() } else { sp.cast() }
 }
 
 /// A safe point for loops that call nothing of this library: one load and a branch while there is no request. Inline,

@@ -210,6 +210,9 @@ pub struct M {
     pub vain: OwnU32,
     /// Its thread is held in the middle of its G.
     pub held: OwnBool,
+    /// Where the registers lie with which a held thread continues. Good while `held` is set.
+    pub regs: OwnPtr<u8>,
+    pub regs_end: OwnPtr<u8>,
     /// Its G runs the host's code without a P: one of `taken`. Written under `sched.lock`.
     pub out: OwnBool,
     /// Its held thread is to go on without a P (SEIZE-B1). Set under `sched.lock` before its note.
@@ -316,6 +319,8 @@ impl M {
             rng: crate::ds::rng::Rng::new(u64::from(id) + 1),
             vain: OwnU32::new(0),
             held: OwnBool::new(false),
+            regs: OwnPtr::null(),
+            regs_end: OwnPtr::null(),
             out: OwnBool::new(false),
             bailed: AtomicBool::new(false),
             timer: OwnI32::new(0),

@@ -122,6 +122,8 @@ pub struct Sched {
     pub thread_wanted: AtomicBool,
     /// A stop of all code is under way. Written under `sched.lock`.
     pub code_stops: OwnBool,
+    /// That stop holds threads where they are (SEIZE-A1). Written under `sched.lock`.
+    pub anywhere: OwnBool,
     /// Gs run the host's code without Ps: the watchdog has their threads held.
     pub hold_wanted: std::sync::atomic::AtomicBool,
     /// A held thread needs an idle M beside it: the template thread makes one.
@@ -227,6 +229,7 @@ impl Sched {
             sysmon: OwnPtr::null(),
             thread_wanted: AtomicBool::new(false),
             code_stops: OwnBool::new(false),
+            anywhere: OwnBool::new(false),
             hold_wanted: std::sync::atomic::AtomicBool::new(false),
             reserve_wanted: std::sync::atomic::AtomicBool::new(false),
             hogs: Hogs::new(),

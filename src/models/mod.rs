@@ -24,6 +24,7 @@
 //! in the model itself. [`fences`] checks that each fence of the protocols has such a test.
 
 mod addresses;
+mod anywhere;
 mod asks;
 mod barriers;
 mod cancels;

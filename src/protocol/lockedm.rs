@@ -123,8 +123,8 @@ fn serve(sched: &Sched, m: MRef, gp: GRef) -> Served {
             preempt::run_safe_point_fn(sched, m, m.must_p().p());
         } else if requests & STOP != 0 {
             let mut lk = sched.lock.lock();
-            // SEIZE-B1: a held G is at no call.
-            let out = m.held.get() && lk.exact;
+            // SEIZE-B1: a held G is at no call. (SEIZE-G7: a stop anywhere has it stay held.)
+            let out = m.held.get() && lk.exact && !sched.anywhere.get();
             if out {
                 super::syscall::went_out(sched, &mut lk, m);
             }

@@ -17,6 +17,8 @@
 //! | hogs | Gs whose threads are held, a part of the global queue (gmp/globq.rs) | under the queue's lock |
 //! | `taken` | how many Gs run the host's code after their P was taken | the holder of `sched.lock` |
 //! | `m.bailed` | a held thread is to go on without a P | a stopper sets, the thread clears |
+//! | `m.regs`, `m.regs_end` | where the registers of a held thread lie, on its alternate stack | the handler |
+//! | `anywhere` | a stop at any instruction is under way or in force | the stopper, under `sched.lock` |
 //!
 //! # Protocol
 //! A call is a syscall turned inside out: while the host's code runs, the M is outside, as it is in a syscall
@@ -64,6 +66,24 @@
 //! * SEIZE-B1 a stop of all code takes the hogs out of the queue. Their threads go on without Ps, and stop at their
 //!   next call (SEIZE-N3).
 //!
+//! A stop at any instruction (`Stop::Anywhere`) holds the threads instead of waiting for their next calls:
+//! * SEIZE-A1 the stopper counts Ps and `taken` as a stop of all code does (SEIZE-G6), and sets `anywhere`. Hogs stay
+//!   in the queue, and their threads stay held;
+//! * SEIZE-A2 the stopper has the watchdog arm the timer of each thread that it waits for: a thread with a P that has
+//!   STOP, or without a P. It asks again after a while, since a signal that meets the thread inside is lost;
+//! * SEIZE-A3 the handler, or a way in as SEIZE-N4, puts the G into the queue. Under the same hold of
+//!   `sched.lock` it stops the P (STW-B1), or counts out a G without a P. So the stopper finds the G at rest. SEIZE-H4
+//!   follows. (A P for which a thread is being made comes first: SEIZE-G4.)
+//! * SEIZE-A4 after a while in vain the stopper starts the world, lets it run for as long, and begins again
+//!   (`world::stop_the_world_anywhere`). A thread that sleeps in the system may wait for a lock of the host that a held
+//!   thread has.
+//!
+//! A thread that sleeps in the system outside of a bracket is late: the stopper waits for it and names it. It runs no
+//! code now, but it may wake at any moment, and would then run until its next tick. Its registers are in the kernel,
+//! where no collector finds them. It stops when it wakes: by its timer or at its next call. Late are as well, until
+//! their next calls: Gs that are pinned or were spawned with NO_PREEMPT, threads of the host that run as Gs, and
+//! threads that block the signal.
+//!
 //! # Invariants
 //! * SEIZE-G1 a P has one owner: SYSCALL-Y1 for an M that is outside, with SEIZE-N1 as SYSCALL-X1 and SYSCALL-X2. The
 //!   way in has no full fence in any case, so nothing is taken where there is no HEAVY.
@@ -77,6 +97,10 @@
 //! * SEIZE-G5 a G that was held wants a P until it has one: it is in the queue, or SEIZE-B1 has made it one of `taken`.
 //! * SEIZE-G6 in a world that was stopped for all code (`Stop::Code`) no G runs: `stopwait` contains `taken`, each G
 //!   that comes in (SEIZE-N3) counts itself out, and meanwhile nothing is taken and no thread is held.
+//! * SEIZE-G7 in a world that was stopped anywhere no G runs either. `stopwait` contains `taken`, and nothing is taken
+//!   from the host's code meanwhile. A held thread continues only with a P (LOCKEDM-K3) or by SEIZE-B1. A P that was
+//!   on its way to a held thread has STOP: the thread stops it and its G is queued again, without running. SEIZE-B1
+//!   does not happen.
 //!
 //! # Orderings
 //! insys behind HEAVY is the pair of syscall.rs. SEIZE-N2 pairs with the Acquire of SEIZE-W3: the taker sees all that
@@ -85,12 +109,15 @@
 //! # Why it ends
 //! Outside and asleep: SEIZE-W4 at the first look. Outside and computing: a tick of the system, and SEIZE-H1; or
 //! SEIZE-W4 after three. Inside: a call ends, parks or is a safe point, and the watchdog looks again. No step needs the
-//! signal: without it more threads compute than there are Ps, and that is all.
+//! signal: without it more threads compute than there are Ps, and that is all. (A stop anywhere needs it, so there is
+//! none without. It ends at its deadline; without one it has another round, in which a sleeper may have woken.)
 //!
 //! # Rejected
 //! * tgkill: EINTR. To switch away in the handler and continue on another thread: errno, locks, thread-local values.
 //! * A byte `inside` and a word `asked` in each thread: two words more, and a second proof that a P has one owner.
 //! * To find out from the program counter whether the library runs: it calls libc, and may be linked into the host.
+//! * To count a sleeper as stopped, and to hold it when it wakes: no signal comes between its wake and its first
+//!   instruction, unless it interrupts the system call.
 //! * To hand the P over through the watchdog, since a handler may do so little: outside, this one may do what any G
 //!   may.
 //!
@@ -99,11 +126,11 @@
 //! bracket at each call. Here C code is what is interrupted, it stays on its thread, and the bracket only makes it
 //! cheaper.
 
-use super::{idle, lockedm, syscall, wake};
+use super::{idle, lockedm, preempt, syscall, wake};
 use crate::gmp::g::{GList, GRef, GStatus, gflag};
 use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::{Ctx, MRef};
-use crate::gmp::p::{OwnedP, PREEMPT, PRef};
+use crate::gmp::p::{OwnedP, PREEMPT, PRef, STOP};
 use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, light_fence, now};
@@ -230,12 +257,17 @@ fn enter_slow(m: MRef) {
         Some(pp) => {
             let p = pp.forget();
             m.note_word(p, p.word());
-            if p.take_nudge() {
+            if p.take_nudge() || is_to_be_held(m.sched(), p) {
                 step_aside(m);
             }
         }
         None => lost(m),
     }
+}
+
+/// SEIZE-A3: whether a stop anywhere waits for the owner of this P. The answer may be late: [`hold_on`] looks again.
+fn is_to_be_held(sched: &Sched, p: PRef) -> bool {
+    p.requests() & STOP != 0 && sched.anywhere.get()
 }
 
 /// SEIZE-N4: the thread was nudged in vain, since it is nearly always in the library.
@@ -303,6 +335,8 @@ fn lost(m: MRef) {
     let mut kept = crate::sys::arch::kept_registers();
     gp.sp.set((&raw mut kept).cast());
     tie(m, gp);
+    // A stopper may look at the G from here on.
+    gp.set_status(GStatus::Runnable);
     came_in(sched, &mut sched.lock.lock(), m);
     lockedm::enter_in_place(m, gp);
     untie(m, gp);
@@ -369,7 +403,7 @@ fn step_in(m: MRef) -> Option<Has> {
         Some(pp) => {
             let p = pp.forget();
             m.note_word(p, p.word());
-            p.take_nudge().then_some(Has::P)
+            (p.take_nudge() || is_to_be_held(m.sched(), p)).then_some(Has::P)
         }
     }
 }
@@ -378,12 +412,24 @@ fn step_in(m: MRef) -> Option<Has> {
 fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) {
     let Some(last) = m.p().map(|pp| pp.p()) else { return };
     let mut lk = sched.lock.lock();
-    if lk.exact {
+    if lk.exact && !sched.anywhere.get() {
         // The stop waits for this G, which must reach a call.
+        return;
+    }
+    let had_p = matches!(has, Has::P);
+    let stops = sched.anywhere.get();
+    if (stops || !had_p) && lk.p_waits_for_thread() {
+        // SEIZE-G4
+        drop(lk);
+        syscall::hold_later(sched);
         return;
     }
     let mut to = To::None;
     match has {
+        // SEIZE-A3
+        Has::P if stops => to = To::Stop,
+        // The request was withdrawn, or is that of a stop which finds the G at its next call.
+        Has::P if last.requests() & PREEMPT == 0 => return,
         Has::P => match find_heir(sched, &lk, last) {
             // No G needs the P, or there is no thread for it.
             To::None => {
@@ -394,15 +440,9 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
             heir => to = heir,
         },
         Has::Nothing => {
-            if lk.p_waits_for_thread() {
-                // SEIZE-G4
-                drop(lk);
-                syscall::hold_later(sched);
-                return;
-            }
             m.forget_taken();
-            came_in(sched, &mut lk, m);
             if let Some(pp) = idle::pidleget(sched, &mut lk) {
+                came_in(sched, &mut lk, m);
                 drop(lk);
                 pp.schedtick.bump();
                 m.acquirep(pp);
@@ -422,7 +462,18 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
     } else {
         sched.globrunqput(gp);
     }
+    if !had_p {
+        came_in(sched, &mut lk, m);
+    }
     match to {
+        To::Stop => {
+            let pp = m.releasep();
+            pp.clear_request(PREEMPT);
+            if preempt::stop_p(&mut lk, sched, pp).is_err() {
+                crate::gmp::fatal::throw(sched, "a P without STOP in a world that stops")
+            }
+            drop(lk);
+        }
         To::None => {
             drop(lk);
             wake::wakep(sched, m);
@@ -461,6 +512,8 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
 /// The next owner of the P of a thread that is about to be held.
 enum To {
     None,
+    /// The stop of the world.
+    Stop,
     /// An idle M.
     M,
     /// Another held thread; and whether others wait, for which there is no M.
@@ -495,8 +548,18 @@ pub fn stop_code(sched: &Sched, lk: &mut SchedLocked<'_>) -> GList {
     gs
 }
 
+/// SEIZE-A1, for a stop at any instruction.
+pub fn stop_anywhere(sched: &Sched, lk: &mut SchedLocked<'_>) {
+    lk.exact = true;
+    sched.anywhere.set(true);
+    sched.code_stops.set(true);
+    lk.stopwait = lk.taken;
+    poll(sched, lk.taken);
+}
+
 /// The stop of all code is over, or was given up.
 pub fn let_code_run(sched: &Sched, lk: &mut SchedLocked<'_>) {
+    sched.anywhere.set(false);
     if std::mem::take(&mut lk.exact) {
         sched.code_stops.set(false);
         poll(sched, -lk.taken);
@@ -506,6 +569,11 @@ pub fn let_code_run(sched: &Sched, lk: &mut SchedLocked<'_>) {
 /// Changes the count of requests that `gmx_safepoint` looks at.
 fn poll(sched: &Sched, n: i32) {
     sched.poll.fetch_add(n as u32, Ordering::SeqCst);
+}
+
+/// Where the registers of this G lie, if its thread is held. In a stopped world.
+pub fn registers_of(gp: GRef) -> Option<(*mut u8, *mut u8)> {
+    held_on(gp).filter(|m| m.held.get()).map(|m| (m.regs.get(), m.regs_end.get()))
 }
 
 /// The M whose thread is held in the middle of this G.

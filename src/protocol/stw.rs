@@ -16,12 +16,14 @@
 //! # Protocol
 //! Stopper. It holds worldsema, and keeps its own P if it has one:
 //! * STW-A0 a stop of all code ([`Stop::Code`]) has held threads go on first, and counts each G without a P in stopwait
-//!   (SEIZE-B1, SEIZE-G6);
+//!   (SEIZE-B1, SEIZE-G6). A stop at any instruction ([`Stop::Anywhere`]) counts them too, and leaves held threads held
+//!   (SEIZE-A1);
 //! * STW-A1 under `sched.lock`: each idle P becomes Stopped; each other P gets STOP and is counted in stopwait;
 //! * STW-A2 without the lock, since it interrupts every CPU: HEAVY (SYSCALL-T2). Then, under the lock again: take the
 //!   Ps in syscalls; they become Stopped and are not waited for. Wait for the note, or until the deadline;
 //!   A stop for the Ps ([`Stop::Ps`]) also takes those whose Ms run the host's code, and looks again after a while: an
-//!   M may have been in the library at the first look, and then leave it for code that computes for long;
+//!   M may have been in the library at the first look, and then leave it for code that computes for long. A stop at any
+//!   instruction has the threads that it waits for nudged, again and again (SEIZE-A2);
 //! * STW-A3 past the deadline, under `sched.lock`: if stopwait is 0 after all, the world is stopped. Otherwise withdraw
 //!   STOP from the Ps that still run, and start the world again.
 //!
@@ -53,7 +55,7 @@
 pub use super::preempt::stop_p;
 use super::preempt::tell;
 use super::{idle, seize, syscall, wake};
-use crate::gmp::g::GList;
+use crate::gmp::g::{GList, GRef};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
 use crate::gmp::sched::Sched;
@@ -74,8 +76,10 @@ pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late
         sched.stopnote.clear();
         lk.stopping = true;
         // STW-A0
-        if what == Stop::Code {
-            held = seize::stop_code(sched, &mut lk);
+        match what {
+            Stop::Ps => {}
+            Stop::Code => held = seize::stop_code(sched, &mut lk),
+            Stop::Anywhere => seize::stop_anywhere(sched, &mut lk),
         }
         // STW-A1
         for p in sched.busy_ps() {
@@ -93,7 +97,8 @@ pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late
     if none {
         return stopped(sched, me, begun);
     }
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, longest) = if what == Stop::Anywhere { (TICK, 16 * TICK) } else { (FIRST_PAUSE, LONGEST_PAUSE) };
+    let looks_again = loose || what == Stop::Anywhere;
     loop {
         widen!();
         // STW-A2
@@ -122,16 +127,20 @@ pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late
         }
         widen!();
         tell(sched, false);
+        if what == Stop::Anywhere {
+            // SEIZE-A2
+            syscall::hold_later(sched);
+        }
         // A P that is to be taken from the host's code may be in the library's just now.
         let again = now() + pause;
-        let until = if loose { Some(deadline.map_or(again, |d| d.min(again))) } else { deadline };
+        let until = if looks_again { Some(deadline.map_or(again, |d| d.min(again))) } else { deadline };
         if sched.stopnote.sleep_until(until) {
             return stopped(sched, me, begun);
         }
-        if !loose || deadline.is_some_and(|d| d <= now()) {
+        if !looks_again || deadline.is_some_and(|d| d <= now()) {
             break;
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(longest);
     }
     // STW-A3
     {
@@ -141,11 +150,12 @@ pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late
         }
         for p in sched.live_ps() {
             if p.clear_request(STOP) {
-                late(Late::P(p));
+                // SAFETY: null or an M, and Ms are never freed.
+                late(Late::new(Some(p), unsafe { MRef::from_ptr(p.m()) }));
             }
         }
         if lk.exact {
-            sched.every_m().filter(|m| m.out.get()).for_each(|m| late(Late::Out(m)));
+            sched.every_m().filter(|m| m.out.get()).for_each(|m| late(Late::new(None, Some(m))));
         }
         lk.stopwait = 0;
         seize::let_code_run(sched, &mut lk);
@@ -159,21 +169,32 @@ pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late
 pub enum Stop {
     /// The stopper needs the Ps: what the host's code does between two calls of the library is nothing to it.
     Ps,
-    /// No code of a goroutine may run.
+    /// No code of a goroutine may run: each is at a call of the library.
     Code,
+    /// No code of a goroutine may run: what computes is held where it is. Only where threads can be nudged.
+    Anywhere,
 }
 
 /// What a stop has waited for in vain.
 #[derive(Clone, Copy)]
-pub enum Late {
-    P(PRef),
-    /// A G without a P, on this M (SEIZE-G6).
-    Out(MRef),
+pub struct Late {
+    /// None: the G has no P (SEIZE-G6).
+    pub p: Option<PRef>,
+    /// The G that ran there, and its number: it may have ended since. None: the M was between two Gs.
+    pub g: Option<(GRef, u64)>,
+}
+
+impl Late {
+    fn new(p: Option<PRef>, m: Option<MRef>) -> Late {
+        Late { p, g: m.and_then(|m| m.g()).map(|gp| (gp, gp.goid.get())) }
+    }
 }
 
 /// How long the stopper waits for the Ps before it looks at them again.
 pub const FIRST_PAUSE: i64 = 20_000;
 pub const LONGEST_PAUSE: i64 = 1_000_000;
+/// The same, where it waits for ticks of the system's clock.
+const TICK: i64 = 1_000_000;
 
 fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
     debug_assert!(

@@ -389,12 +389,25 @@ fn hold_one(sched: &Sched, m: MRef) {
     }
 }
 
-/// SEIZE-W6, for the Ps that others have taken.
+/// SEIZE-W6, for the Ps that others have taken; and SEIZE-A2.
 pub fn hold_those_out(sched: &Sched) {
     if sched.hold_wanted.load(Ordering::Relaxed) && sched.hold_wanted.swap(false, Ordering::Relaxed) {
         for m in sched.every_m().filter(|m| m.alive.get() && m.out.get()) {
             hold_one(sched, m);
         }
+        if sched.anywhere.get() {
+            sched.busy_ps().filter(|p| p.requests() & STOP != 0).for_each(|p| hold_for_a_stop(sched, p));
+        }
+    }
+}
+
+/// SEIZE-A2, for a thread that has its P.
+fn hold_for_a_stop(sched: &Sched, p: PRef) {
+    // SAFETY: null or an M, and Ms are never freed.
+    if let Some(m) = unsafe { MRef::from_ptr(p.m()) }
+        && p.in_host(p.word())
+    {
+        hold_one(sched, m);
     }
 }
 

@@ -62,6 +62,10 @@ extern "C" fn on_signal(sig: c_int, info: *mut libc::siginfo_t, context: *mut c_
     let errno = c::errno();
     // SAFETY: the system's.
     let sp = unsafe { crate::sys::arch::interrupted_sp(context) };
+    // SAFETY: as above.
+    let (regs, end) = unsafe { crate::sys::arch::interrupted_registers(context, sp) };
+    m.regs.set(regs);
+    m.regs_end.set(end);
     // While the thread is held, signals to the process find another thread.
     let blocked = c::mask_signals(libc::SIG_BLOCK, &c::signals_except([]));
     seize::hold(m, sp);

@@ -8,6 +8,7 @@ use crate::gmp::m::{Kind, MRef};
 use crate::gmp::p::PStatus;
 use crate::gmp::sched::Sched;
 use crate::protocol::stw::Late;
+use crate::sched::world::Latecomers;
 use crate::sync::{Ordering, now};
 use crate::sys;
 use crate::sys::array::Array;
@@ -380,14 +381,11 @@ impl fmt::Display for Code {
 }
 
 /// Reports a stop of the world that timed out: the Ps that did not stop.
-pub fn stop_timed_out(reason: &[u8], late: impl Iterator<Item = Late>, n: usize) {
+pub fn stop_timed_out(reason: &[u8], late: &Latecomers, anywhere: bool) {
     let mut out = Text::new();
-    let _ = writeln!(
-        out,
-        "libgomax: stop-the-world ({}) timed out: {n} goroutines did not reach a safe point",
-        Words(reason)
-    );
-    for p in late {
+    let did_not = if anywhere { "could not be held" } else { "did not reach a safe point" };
+    let _ = writeln!(out, "libgomax: stop-the-world ({}) timed out: {} goroutines {did_not}", Words(reason), late.n);
+    for p in late.some() {
         let _ = late_line(&mut out, p);
     }
     emit(out.as_bytes());
@@ -395,20 +393,14 @@ pub fn stop_timed_out(reason: &[u8], late: impl Iterator<Item = Late>, n: usize)
 
 /// One line about what did not stop.
 fn late_line(out: &mut Text, late: Late) -> fmt::Result {
-    let m = match late {
-        Late::P(p) => {
-            write!(out, "  P{}: ", p.id)?;
-            // SAFETY: m is null or an M.
-            unsafe { crate::gmp::MRef::from_ptr(p.m()) }
-        }
-        Late::Out(m) => {
-            write!(out, "  no P: ")?;
-            Some(m)
-        }
-    };
-    match m.and_then(|m| m.g()) {
+    match late.p {
+        Some(p) => write!(out, "  P{}: ", p.id)?,
+        None => write!(out, "  no P: ")?,
+    }
+    match late.g {
         // The world runs again: only fields that may be read of a running G.
-        Some(gp) => g_name(out, gp).and_then(|()| writeln!(out, " [running]")),
+        Some((gp, goid)) if gp.goid.get() == goid => g_name(out, gp).and_then(|()| writeln!(out, " [running]")),
+        Some((_, goid)) => writeln!(out, "goroutine {goid}, which has ended since"),
         None => writeln!(out, "between two goroutines"),
     }
 }

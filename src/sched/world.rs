@@ -13,7 +13,7 @@ use crate::gmp::sched::Sched;
 use crate::protocol::ragged::PFn;
 use crate::protocol::stw::{Late, Stop};
 use crate::protocol::{ragged, resize, stw};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU32, Ordering, now};
 use std::ffi::c_void;
 
 /// Stops the world. The caller's context is Stopped until [`start_the_world`].
@@ -33,6 +33,80 @@ pub fn stop_the_world(m: MRef, timeout: i64, mut late: impl FnMut(Late)) -> Resu
     }
     m.set_ctx(Ctx::Stopped);
     Ok(())
+}
+
+/// As [`stop_the_world`], but holds goroutines that compute where they are (SEIZE-A1 to SEIZE-A4). `late` is emptied,
+/// and filled if the time is up. The caller has found that threads can be nudged here.
+///
+/// # Migrates
+pub fn stop_the_world_anywhere(m: MRef, timeout: i64, late: &mut Latecomers) -> Result<()> {
+    let deadline = waitq::deadline_of(timeout);
+    let mut m = acquire(m, deadline)?;
+    let sched = m.sched();
+    let mut round = FIRST_ROUND;
+    loop {
+        let ctx = m.ctx();
+        m.set_ctx(Ctx::Sched);
+        *late = Latecomers::default();
+        let end = now() + round;
+        let until = deadline.map_or(end, |d| d.min(end));
+        if stw::stop(sched, m, Stop::Anywhere, Some(until), |one| late.add(one)) {
+            m.set_ctx(Ctx::Stopped);
+            return Ok(());
+        }
+        m.set_ctx(ctx);
+        if deadline.is_some_and(|d| d <= now()) {
+            sema::release_handoff(m, &sched.worldsema);
+            return Err(Error::TimedOut);
+        }
+        // SEIZE-A4
+        m = let_run(m, round, deadline)?;
+        round = (round * 2).min(LONGEST_ROUND);
+    }
+}
+
+/// How long a stop anywhere waits for what is late, before it lets the world run for as long: some ticks of the
+/// system's clock at first.
+const FIRST_ROUND: i64 = 20_000_000;
+const LONGEST_ROUND: i64 = 640_000_000;
+
+/// Waits, with worldsema and without the P.
+///
+/// # Migrates
+fn let_run(m: MRef, ns: i64, deadline: Option<i64>) -> Result<MRef> {
+    let end = now() + ns;
+    let until = deadline.map_or(end, |d| d.min(end));
+    let never = AtomicU32::new(0);
+    let (m, waited) = sema::acquire(m, &never, Some(until), WaitReason::WORLD);
+    match waited {
+        Ok(()) | Err(Error::TimedOut) => Ok(m),
+        Err(e) => {
+            sema::release_handoff(m, &m.sched().worldsema);
+            Err(e)
+        }
+    }
+}
+
+/// What a stop has waited for in vain. In fixed room: nothing may be allocated while others hold still.
+#[derive(Default)]
+pub struct Latecomers {
+    some: [Option<Late>; 32],
+    /// How many there were.
+    pub n: usize,
+}
+
+impl Latecomers {
+    pub fn add(&mut self, one: Late) {
+        if let Some(slot) = self.some.get_mut(self.n) {
+            *slot = Some(one);
+        }
+        self.n += 1;
+    }
+
+    /// Those for which there was room.
+    pub fn some(&self) -> impl Iterator<Item = Late> + '_ {
+        self.some.iter().flatten().copied()
+    }
 }
 
 /// Starts the world that the caller has stopped.
@@ -68,7 +142,7 @@ fn with_stopped_world_within<T>(
     let m = acquire(m, None)?;
     let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
-    let deadline = patience.map(|ns| crate::sync::now() + ns);
+    let deadline = patience.map(|ns| now() + ns);
     if !stw::stop(sched, m, Stop::Ps, deadline, &mut late) {
         m.set_ctx(ctx);
         sema::release_handoff(m, &sched.worldsema);

@@ -161,6 +161,15 @@ pub const GMX_G_RUNNING = 2;
 pub const GMX_G_SYSCALL = 3;
 pub const GMX_G_WAITING = 4;
 pub const GMX_G_PARKED = 5;
+pub const GMX_G_HELD = 10;
+pub const GMX_STOP_ANYWHERE = 1;
+pub const gmx_stop_opts = extern struct {
+    struct_size: usize = @sizeOf(gmx_stop_opts),
+    flags: u32 = 0,
+    reserved: u32 = 0,
+    reason: ?[*:0]const u8 = null,
+    timeout: i64 = 0,
+};
 pub const gmx_g_info = extern struct {
     struct_size: usize = @sizeOf(gmx_g_info),
     g: G = 0,
@@ -176,9 +185,12 @@ pub const gmx_g_info = extern struct {
     arg: ?*anyopaque = null,
     thread: i32 = 0,
     reserved: u32 = 0,
+    regs_lo: ?*anyopaque = null,
+    regs_hi: ?*anyopaque = null,
 };
 pub extern fn gmx_stop_the_world(reason: ?[*:0]const u8) Status;
 pub extern fn gmx_stop_the_world_timeout(reason: ?[*:0]const u8, timeout: i64) Status;
+pub extern fn gmx_stop_the_world_with(opts: ?*const gmx_stop_opts) Status;
 pub extern fn gmx_start_the_world() Status;
 pub extern fn gmx_for_each_p(@"fn": ?Fn, arg: ?*anyopaque) Status;
 pub extern fn gmx_for_each_g(@"fn": ?*const fn (?*anyopaque, *const gmx_g_info) callconv(.c) void, arg: ?*anyopaque) Status;
@@ -463,7 +475,8 @@ pub extern var gmx_poll_word: u32;
 comptime {
     laidOut(gmx_config, 112, &.{ 0, 8, 12, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 108 });
     laidOut(gmx_spawn_opts, 32, &.{ 0, 8, 12, 16, 24 });
-    laidOut(gmx_g_info, 104, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100 });
+    laidOut(gmx_g_info, 120, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112 });
+    laidOut(gmx_stop_opts, 32, &.{ 0, 8, 12, 16, 24 });
     laidOut(gmx_cleanup, 24, &.{ 0, 8, 16 });
     laidOut(gmx_mutex, 16, &.{ 0, 8 });
     laidOut(gmx_rmutex, 24, &.{ 0, 16 });

@@ -47,6 +47,21 @@ pub use isa::{
     stack_pointer, switch, thread_vector, valgrind,
 };
 
+/// Where the system has put the registers of the interrupted code: from the context to the end of the used part of the
+/// stack on which the handler runs. The vectors lie above the context.
+///
+/// # Safety
+/// `context` is what the system passed to a handler of signals, and `sp` is the [`interrupted_sp`] of it.
+pub unsafe fn interrupted_registers(context: *mut c_void, sp: *mut u8) -> (*mut u8, *mut u8) {
+    // SAFETY: the caller's promise.
+    let alternate = unsafe { (*context.cast::<libc::ucontext_t>()).uc_stack };
+    let lo = context.cast::<u8>();
+    let stack = alternate.ss_sp.cast::<u8>();
+    let end = stack.wrapping_add(alternate.ss_size);
+    // A handler on the stack that it has interrupted: its frame ends where that code's part begins.
+    (lo, if (stack..end).contains(&lo) { end } else { sp.max(lo) })
+}
+
 /// The saved stack pointer of something that does not run. NULL: there is none.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,12 @@ type
     fn*: Fn
     arg*: pointer
     below*: pointer
+  StopOpts* {.importc: "gmx_stop_opts", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    flags*: uint32
+    reserved*: uint32
+    reason*: cstring
+    timeout*: int64
   GInfo* {.importc: "gmx_g_info", header: "<gomax.h>".} = object
     struct_size*: csize_t
     g*: Handle
@@ -55,6 +61,8 @@ type
     arg*: pointer
     thread*: int32
     reserved*: uint32
+    regs_lo*: pointer
+    regs_hi*: pointer
   RawMutex* {.importc: "gmx_mutex", header: "<gomax.h>".} = object
     state*: uint64
     reserved*: uint64
@@ -184,6 +192,8 @@ const
   G_SYSCALL* = 3'i32
   G_WAITING* = 4'i32
   G_PARKED* = 5'i32
+  G_HELD* = 10'i32
+  STOP_ANYWHERE* = 1'u32
   WAKE_ALL* = 4294967295'u32
   SCOPE_ITSELF* = 0'u32
   SCOPE_FAILURE* = 1'u32
@@ -239,6 +249,8 @@ _Static_assert(GMX_G_RUNNING == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_G_SYSCALL == 3, "gomax.h is not the one of this module");
 _Static_assert(GMX_G_WAITING == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_G_PARKED == 5, "gomax.h is not the one of this module");
+_Static_assert(GMX_G_HELD == 10, "gomax.h is not the one of this module");
+_Static_assert(GMX_STOP_ANYWHERE == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_WAKE_ALL == 4294967295, "gomax.h is not the one of this module");
 _Static_assert(GMX_SCOPE_ITSELF == 0, "gomax.h is not the one of this module");
 _Static_assert(GMX_SCOPE_FAILURE == 1, "gomax.h is not the one of this module");
@@ -332,6 +344,7 @@ proc gmx_blocking_in*(class: Handle, fn: Fn, arg: pointer, timeout: int64): Stat
 
 proc gmx_stop_the_world*(reason: cstring): Status
 proc gmx_stop_the_world_timeout*(reason: cstring, timeout: int64): Status
+proc gmx_stop_the_world_with*(opts: ptr StopOpts): Status
 proc gmx_start_the_world*(): Status
 proc gmx_for_each_p*(fn: Fn, arg: pointer): Status
 proc gmx_for_each_g*(fn: proc (p0: pointer, p1: ptr GInfo) {.cdecl.}, arg: pointer): Status

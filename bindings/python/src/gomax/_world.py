@@ -21,6 +21,7 @@ STATUS = {
     _abi.GMX_G_SYSCALL: "syscall",
     _abi.GMX_G_WAITING: "waiting",
     _abi.GMX_G_PARKED: "parked",
+    _abi.GMX_G_HELD: "held",
 }
 
 
