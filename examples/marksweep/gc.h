@@ -39,4 +39,6 @@ static inline object *gc_read(object *o, uint32_t at) {
 }
 static inline void *gc_payload(object *o) { return &o->refs[o->nrefs]; }
 
+void anywhere(void *gs); /* another collector, with mutators of its own: see anywhere.c */
+
 #endif

@@ -1,10 +1,12 @@
-/* marksweep [GS] [PS]: mutators build, change and drop structures while the collector runs. Each checks that none of
+/* marksweep anywhere [GS] [PS]: the collector of anywhere.c, and mutators that call nothing.
+ * marksweep [GS] [PS]: mutators build, change and drop structures while the collector runs. Each checks that none of
  * its live objects was freed; at the end the program checks that nearly all others were. */
 #include "gc.h"
 
 #include <gomax.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { ROUNDS = 12, NODES = 60, SHELVES = 16 };
@@ -130,10 +132,17 @@ static void program(void *arg) {
 }
 
 int main(int argc, char **argv) {
+  void (*fn)(void *) = program;
+  if (argc > 1 && strcmp(argv[1], "anywhere") == 0) {
+    fn = anywhere;
+    gs = 8;
+    argc--;
+    argv++;
+  }
   if (argc > 1) gs = atol(argv[1]);
   gmx_config config = {.struct_size = sizeof config, .maxprocs = argc > 2 ? atoi(argv[2]) : 4};
   if (gmx_init(&config) != GMX_OK) return 1;
-  gmx_status status = gmx_main(program, NULL);
+  gmx_status status = gmx_main(fn, &gs);
   if (status == GMX_OK) status = gmx_shutdown(GMX_FOREVER);
   if (status != GMX_OK) fprintf(stderr, "marksweep: %s\n", gmx_strerror(status));
   return status == GMX_OK ? 0 : 1;
