@@ -396,12 +396,62 @@ static void many_block_at_once(void) {
   for (int i = 0; i < READERS; i++) CHECK(close(pipes[i][0]) == 0 && close(pipes[i][1]) == 0);
 }
 
+/* ---- a syscall without a P ---- */
+
+/* The P is gone while the G sleeps, and its new owner keeps it until the G is in a syscall: so no way into a syscall may
+ * wait for a P. (The G may have a lock of the host that the new owner waits for, such as that of an interpreter.) */
+static int sleeping[2], holds, is_in;
+
+static void keeps_the_p(void *arg) {
+  (void)arg;
+  store(&holds, 1);
+  CHECK_EQ(write(sleeping[1], "r", 1), 1);
+  while (!load(&is_in)) continue;
+}
+
+static void says_it_is_in(void *arg) {
+  (void)arg;
+  store(&is_in, 1);
+}
+
+static void by_bracket(void) {
+  CHECK_OK(gmx_enter_syscall());
+  store(&is_in, 1);
+  CHECK_OK(gmx_exit_syscall());
+}
+
+static void by_bracket_blocking(void) {
+  CHECK_OK(gmx_enter_syscall_blocking());
+  store(&is_in, 1);
+  CHECK_OK(gmx_exit_syscall());
+}
+
+static void by_function(void) { CHECK_OK(gmx_blocking(says_it_is_in, NULL)); }
+
+static void the_way_into_a_syscall_needs_no_p(void) {
+  void (*ways[])(void) = {by_bracket, by_bracket_blocking, by_function};
+  CHECK(pipe2(sleeping, O_CLOEXEC) == 0);
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+    char byte;
+    store(&is_in, 0);
+    store(&holds, 0);
+    gmx_g g = go_with("keeper", GMX_SPAWN_JOINABLE | GMX_SPAWN_NO_PREEMPT, keeps_the_p, NULL);
+    CHECK_EQ(read(sleeping[0], &byte, 1), 1);
+    CHECK(load(&holds));
+    ways[i]();
+    the_library_works();
+    join(g);
+  }
+  CHECK(close(sleeping[0]) == 0 && close(sleeping[1]) == 0);
+}
+
 int main(void) {
   start_runtime(1, 0);
   RUN_G(another_g_ends_each_call);
   RUN_G(others_get_the_p_meanwhile);
   RUN_G(another_g_begins_in_each_sleep);
   RUN_G(many_block_at_once);
+  RUN_G(the_way_into_a_syscall_needs_no_p);
   ends_clean();
   return 0;
 }

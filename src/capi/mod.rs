@@ -109,9 +109,14 @@ impl MOrStatus {
 
     #[inline(always)]
     fn get(self) -> Result<Inside, gmx_status> {
+        self.outside().map(Inside::enter)
+    }
+
+    #[inline(always)]
+    fn outside(self) -> Result<MRef, gmx_status> {
         // SAFETY: not a status, hence the M that `new` was given.
         match unsafe { MRef::from_ptr(self.0 as *mut _) } {
-            Some(m) if !(-4096..0).contains(&self.0) => Ok(Inside::enter(m)),
+            Some(m) if !(-4096..0).contains(&self.0) => Ok(m),
             _ => Err(self.0 as gmx_status),
         }
     }
@@ -199,12 +204,12 @@ fn may_wait_slow() -> MOrStatus {
     }))
 }
 
-/// The M of a G that holds a P and may leave it.
+/// The M of a G that may leave its P, which it comes in for by itself: the P may have been taken.
 #[inline(always)]
-fn on_g() -> Result<Inside, gmx_status> {
+fn on_g() -> Result<MRef, gmx_status> {
     match MRef::current() {
-        Some(m) if m.is_free() => Ok(Inside::enter_free(m)),
-        m => on_g_slow(m).get(),
+        Some(m) if m.is_free() => Ok(m),
+        m => on_g_slow(m).outside(),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::*;
 use crate::gmp::m::{Ctx, MRef};
-use crate::protocol::{park, seize, syscall};
+use crate::protocol::{park, syscall};
 use crate::sched::run;
 use crate::sys::arch::stack_pointer;
 use crate::sys::call;
@@ -25,14 +25,16 @@ use std::ffi::c_void;
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_enter_syscall() -> gmx_status {
-    match on_g() {
-        Ok(m) => {
-            syscall::entersyscall(*m, park::running(*m), stack_pointer());
-            m.is_out();
-            GMX_OK
-        }
-        Err(status) => status,
+    let m = match on_g() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let (gp, sp) = (park::running(m), stack_pointer());
+    if let Some(m) = Inside::enter_to_leave(m, gp, sp) {
+        syscall::entersyscall(*m, gp, sp);
+        m.is_out();
     }
+    GMX_OK
 }
 
 /// Ends what gmx_enter_syscall began. Waits for a P if none is free.
@@ -72,13 +74,15 @@ pub extern "C" fn gmx_exit_syscall() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_enter_syscall_blocking() -> gmx_status {
-    match on_g() {
-        Ok(m) => {
-            syscall::entersyscallblock(*m, park::running(*m), stack_pointer());
-            GMX_OK
-        }
-        Err(status) => status,
+    let m = match on_g() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let (gp, sp) = (park::running(m), stack_pointer());
+    if let Some(m) = Inside::enter_to_leave(m, gp, sp) {
+        syscall::entersyscallblock(*m, gp, sp);
     }
+    GMX_OK
 }
 
 /// Runs fn(arg), which may block the thread, as between gmx_enter_syscall_blocking and gmx_exit_syscall. On a thread of
@@ -99,12 +103,11 @@ pub extern "C" fn gmx_blocking(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
         call::plain(f, arg);
         return GMX_OK;
     }
-    let m = match may_wait() {
-        Ok(m) => m,
-        Err(status) => return status,
-    };
-    syscall::entersyscallblock(*m, park::running(*m), stack_pointer());
-    seize::host(*m, || call::plain(f, arg));
+    let status = gmx_enter_syscall_blocking();
+    if status != GMX_OK {
+        return status;
+    }
+    call::plain(f, arg);
     // fn may have left the syscall by itself.
     gmx_exit_syscall();
     GMX_OK

@@ -33,6 +33,9 @@
 //! * SEIZE-N4 a way in that finds NUDGE (SEIZE-W5) gives the P away as SEIZE-H3 does, and waits for a P as SEIZE-N3: a
 //!   thread that is nearly always in the library is hardly ever met outside.
 //!
+//! * SEIZE-N5 a way in of a call that begins a syscall needs no P: if it finds another tick, the G is in the syscall. So
+//!   such a call never waits, whatever lock of the host its caller has.
+//!
 //! Take. A thread that takes Ps from syscalls (SYSCALL-T1 to SYSCALL-T5) takes them from the host's code as well:
 //! * SEIZE-W1 the watchdog asks for the end of the slice first (PREEMPT-Q1), and takes the P only `GRACE` later, if
 //!   another G, or a timer, waits for this P. A stop for the Ps (stw.rs) and a barrier (ragged.rs) go on at once, and
@@ -177,6 +180,21 @@ impl Inside {
         Some(Inside(m))
     }
 
+    /// The way in of a call that gives the P away, for a syscall. None: the P was taken before, and the G is in the
+    /// syscall by now (SEIZE-N5). `sp` is the end of its stack.
+    #[inline(always)]
+    pub fn enter_to_leave(m: MRef, gp: GRef, sp: *mut u8) -> Option<Inside> {
+        debug_assert!(m.ctx() == Ctx::G && !m.is_inside(), "a call within a call");
+        m.end_syscall_mark();
+        widen!();
+        light_fence();
+        if m.p().is_none_or(|pp| pp.word() != m.saved_word()) && !is_here(m) {
+            leave_without(m, gp, sp);
+            return None;
+        }
+        Some(Inside(m))
+    }
+
     /// The rest of a call that has come in by another way: the exit from a syscall.
     #[inline(always)]
     pub fn already(m: MRef) -> Inside {
@@ -252,17 +270,38 @@ fn come_in_with(m: MRef, pp: &OwnedP) {
 #[inline(never)]
 fn enter_slow(m: MRef) {
     let Some(p) = m.p().map(|pp| pp.p()) else { return };
-    let own = if m.has_p() { OwnedP::reclaim_slow(p, m.saved_word()) } else { None };
-    match own {
-        Some(pp) => {
-            let p = pp.forget();
-            m.note_word(p, p.word());
-            if p.take_nudge() || is_to_be_held(m.sched(), p) {
-                step_aside(m);
-            }
-        }
-        None => lost(m),
+    if !is_here(m) {
+        lost(m);
+    } else if p.take_nudge() || is_to_be_held(m.sched(), p) {
+        step_aside(m);
     }
+}
+
+/// SYSCALL-X2: whether the P of this M was not taken.
+#[cold]
+#[inline(never)]
+fn is_here(m: MRef) -> bool {
+    let Some(p) = m.p().map(|pp| pp.p()) else { return false };
+    let own = if m.has_p() { OwnedP::reclaim_slow(p, m.saved_word()) } else { None };
+    let here = own.map(OwnedP::forget);
+    if let Some(p) = here {
+        m.note_word(p, p.word());
+    }
+    here.is_some()
+}
+
+/// SEIZE-N5
+#[cold]
+#[inline(never)]
+fn leave_without(m: MRef, gp: GRef, sp: *mut u8) {
+    let sched = m.sched();
+    m.forget_taken();
+    m.oldp.set(std::ptr::null_mut());
+    gp.sp.set(sp);
+    gp.set_status(GStatus::Syscall);
+    m.set_ctx(Ctx::Syscall);
+    widen!();
+    came_in(sched, &mut sched.lock.lock(), m);
 }
 
 /// SEIZE-A3: whether a stop anywhere waits for the owner of this P. The answer may be late: [`hold_on`] looks again.
