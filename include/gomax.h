@@ -37,6 +37,10 @@
  *   Blocks: never.                Call from: every context.       Safepoint: no.       Migrates: no.
  *   Cancellable: no.              Owns: nothing.                  Since: 0.1
  *
+ *   A goroutine may lose its P between any two instructions (GMX_CONFIG_PREEMPT_OFF), and then waits for its turn, on
+ *   its thread: in the middle of the code that computes, or in its next call, also in one that never blocks.
+ *   gmx_enter_syscall and gmx_blocking do not wait for a turn.
+ *
  *   Zero is the default of every field and ready to use. Times are nanoseconds; a timeout of 0 or less has passed, and
  *   GMX_FOREVER never passes. What a pointer points to is written on success only.
  *
