@@ -398,8 +398,8 @@ static void many_block_at_once(void) {
 
 /* ---- a syscall without a P ---- */
 
-/* The P is gone while the G sleeps, and its new owner keeps it until the G is in a syscall: so no way into a syscall may
- * wait for a P. (The G may have a lock of the host that the new owner waits for, such as that of an interpreter.) */
+/* The P is gone while the G sleeps, and its new owner keeps it until the G is in a syscall: so no way into a syscall
+ * may wait for a P. (The G may have a lock of the host that the new owner waits for, as that of an interpreter.) */
 static int sleeping[2], holds, is_in;
 
 static void keeps_the_p(void *arg) {
