@@ -32,7 +32,7 @@ fn retake_against_exit(stays: bool, looks: usize) -> impl Fn() {
                 while p.seen_status() != PStatus::Syscall {
                     thread::yield_now();
                 }
-                assert!(syscall::retake(w.sched, me, std::iter::once(p), 0));
+                assert!(syscall::retake(w.sched, me, std::iter::once(p), 0).did);
             } else {
                 for _ in 0..looks {
                     // As if sysmon had seen this syscall at an earlier look.

@@ -295,19 +295,31 @@ pub fn handoffp(sched: &Sched, me: MRef, pp: OwnedP) {
     wake::look_again(sched, me);
 }
 
+/// What came of a look at the Ps.
+pub struct Look {
+    /// It did something.
+    pub did: bool,
+    /// When the next step is due that is known now: the end of a slice, or of the time that a thread has to answer.
+    pub again: i64,
+}
+
 /// One look of sysmon at the Ps: takes Ps from long syscalls, ends slices that are over, and takes Gs from behind a P
-/// that does not answer. True if it did something.
-pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, now: i64) -> bool {
-    let (mut did, mut any) = (false, false);
+/// that does not answer.
+pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, now: i64) -> Look {
+    let (mut did, mut any, mut again) = (false, false, NEVER);
     for p in ps.clone() {
         match assess(sched, p, now) {
             RetakeVerdict::Nothing => {}
             RetakeVerdict::Did => did = true,
+            RetakeVerdict::Again(at) => again = again.min(at),
             RetakeVerdict::Deaf => {
                 did |= rescue::take_out(sched, me, p);
                 rescue::ask_seldom(p, sched.cfg.slice_ns.get(), now);
             }
-            RetakeVerdict::Nudge(m) => did |= nudge(sched, m, p, now),
+            RetakeVerdict::Nudge(m) => {
+                nudge(sched, m, p, now);
+                again = again.min(now + PAUSE);
+            }
             RetakeVerdict::Take => {
                 // SYSCALL-T1
                 p.announce();
@@ -316,7 +328,7 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
         }
     }
     if !any {
-        return did;
+        return Look { did, again };
     }
     widen!();
     // SYSCALL-T2, SEIZE-W2
@@ -326,19 +338,22 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
         // SYSCALL-T3, SYSCALL-T4
         if let Some(Taken { pp, from }) = take(sched, p, |host| p.try_retake(host)) {
             match from {
-                None => _ = sched.stats.retakes.fetch_add(1, Ordering::Relaxed),
+                None => {
+                    sched.stats.retakes.fetch_add(1, Ordering::Relaxed);
+                    did = true;
+                }
                 Some(m) => {
                     // It was meant for the G that continues without a P.
                     pp.clear_request(PREEMPT);
                     hold_one(sched, m);
+                    again = again.min(now + PAUSE);
                 }
             }
             // SYSCALL-T5
             handoffp(sched, me, pp);
-            did = true;
         }
     }
-    did
+    Look { did, again }
 }
 
 /// SYSCALL-T3 and SYSCALL-T4 for one P, by `take`, which is told whether the P may be taken from the host's code.
@@ -375,11 +390,11 @@ pub fn hold_later(sched: &Sched) {
 }
 
 /// SEIZE-W5: has the thread of `m` find out in its next moment on a CPU that it is to be held.
-fn nudge(sched: &Sched, m: MRef, p: PRef, now: i64) -> bool {
+fn nudge(sched: &Sched, m: MRef, p: PRef, now: i64) {
     p.watch.asked_when.set(now);
     p.watch.nudges.set(p.watch.nudges.get() + 1);
     sched.stats.nudges.fetch_add(1, Ordering::Relaxed);
-    arm(m)
+    arm(m);
 }
 
 /// SEIZE-W6: should a G that has lost its P compute on, its thread is held.
@@ -430,6 +445,8 @@ fn arm(m: MRef) -> bool {
 const GRACE: i64 = 200_000;
 const NUDGES: u32 = 3;
 const TICKS: i64 = 12_000_000;
+/// How long the watchdog leaves between two looks at a thread that is to answer.
+const PAUSE: i64 = 1_000_000;
 
 /// Whether there is a thread for a P that is taken now.
 fn has_heir(sched: &Sched) -> bool {
@@ -468,14 +485,15 @@ fn seize(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
     // SAFETY: null or an M, and Ms are never freed.
     let m = unsafe { MRef::from_ptr(p.m()) };
     if now - watch.asked_when.get() < patience {
-        // The watchdog looks again soon for the first, and the thread comes by itself in the other cases.
-        return if patience == GRACE { RetakeVerdict::Did } else { RetakeVerdict::Nothing };
+        // After a nudge the thread may give the P away at any moment, and the next slice begins.
+        let next = if nudged > 0 { now + PAUSE } else { i64::MAX };
+        return RetakeVerdict::Again(next.min(watch.asked_when.get().saturating_add(patience)));
     }
     let Some(m) = m.filter(|m| m.may_lose_p()) else { return RetakeVerdict::Nothing };
     if !has_heir(sched) {
         // SEIZE-G4
         ask_for_reserve(sched);
-        return RetakeVerdict::Nothing;
+        return RetakeVerdict::Again(now + PAUSE);
     }
     if nudged == 0
         && let Some(gp) = m.g()
@@ -500,6 +518,8 @@ enum RetakeVerdict {
     Nothing,
     Nudge(MRef),
     Did,
+    /// Nothing before this time.
+    Again(i64),
     /// Its owner has not answered for a slice (rescue.rs).
     Deaf,
     Take,
@@ -520,15 +540,21 @@ fn assess(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
     let slice = sched.cfg.slice_ns.get();
     let slice_over = watch.sched_when.get().saturating_add(slice) <= now;
     if !p.in_syscall(w) {
-        let waits = || !p.runq_empty() || sched.globq_len() > 0 || p.timers.first() <= now;
-        if slice_over && sched.cfg.seizes.get() && p.in_host(w) && waits() {
-            if w.requests() & PREEMPT != 0 {
-                return seize(sched, p, now);
+        if sched.cfg.seizes.get() && p.in_host(w) {
+            // Since when a G waits for this P.
+            let waits = if !p.runq_empty() || sched.globq_len() > 0 { 0 } else { p.timers.first() };
+            if slice_over && waits <= now {
+                if w.requests() & PREEMPT != 0 {
+                    return seize(sched, p, now);
+                }
+                if p.request(PREEMPT).1 {
+                    asked(sched, p, now);
+                }
+                return RetakeVerdict::Again(now + GRACE);
             }
-            if p.request(PREEMPT).1 {
-                asked(sched, p, now);
+            if !slice_over && waits != NEVER {
+                return RetakeVerdict::Again(waits.max(watch.sched_when.get().saturating_add(slice)));
             }
-            return RetakeVerdict::Did;
         }
         if slice_over && rescue::is_deaf(p, slice, now) {
             return RetakeVerdict::Deaf;

@@ -6,8 +6,8 @@
 //! once a second, to write `schedtrace`, to return memory to the system.
 //!
 //! At first there is a round every 20 us. After a millisecond with nothing to do the rounds become rarer, down to one
-//! in 10 ms. When every P has been idle for a while, it sleeps until a P is used again or a timer is due: the deep
-//! sleep.
+//! in 10 ms. A step whose time is known, as the end of a slice for which a G waits, has a round of its own. When every
+//! P has been idle for a while, it sleeps until a P is used again or a timer is due: the deep sleep.
 
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
@@ -23,6 +23,8 @@ const LONGEST: i64 = 10_000_000;
 /// How late a timer may be before sysmon calls another thread for it: until then the thread that is about to run it
 /// anyway is not disturbed.
 const GRACE: i64 = 200_000;
+/// How long to leave between two looks at a timer that is late already.
+const LATE: i64 = 1_000_000;
 /// After so many rounds with nothing to do the rounds become rarer.
 const PATIENCE: u32 = 50;
 /// How often the number of CPUs is counted.
@@ -51,6 +53,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut told = false;
     let mut tidy_when = now() + tidy::PERIOD;
     let mut head = rescue::Head::default();
+    let mut again = NEVER;
     loop {
         if sched.exiting.load(Ordering::Acquire) {
             return;
@@ -61,7 +64,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
             delay = (delay * 2).min(LONGEST);
         }
         let untidy = sched.untidy.load(Ordering::Relaxed);
-        let deep = rest(sched, delay, &mut slices, if untidy { tidy_when } else { NEVER }, &mut looked);
+        let deep = rest(sched, delay, again, &mut slices, if untidy { tidy_when } else { NEVER }, &mut looked);
         let now = now();
         if deep && !untidy {
             // It was a deep sleep, and a P is used again.
@@ -69,18 +72,20 @@ pub fn sysmon(sched: &Sched, m: MRef) {
             tidy_when = now + tidy::PERIOD;
         }
         sched.coarse.set(now);
-        let mut did = syscall::retake(sched, m, sched.busy_ps(), now);
+        let look = syscall::retake(sched, m, sched.busy_ps(), now);
+        let mut did = look.did;
+        again = look.again;
         syscall::hold_those_out(sched);
         if sched.hogs.has_news() {
             template::ask(sched, Errand::Hog);
         }
         did |= overdue_timers(sched, m, now);
         did |= rescue::hurry_global(sched, &mut head, now);
-        let again = now >= tell_when;
-        if again {
+        let tell = now >= tell_when;
+        if tell {
             tell_when = now + preempt::AGAIN;
         }
-        preempt::tell(sched, again);
+        preempt::tell(sched, tell);
         if starved(sched, m) && now >= lack_when {
             lack_when = now + LACK_EVERY;
             template::ask(sched, Errand::Trouble);
@@ -112,16 +117,16 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     }
 }
 
-/// Sleeps for `delay`; or, if nothing has run for long, deeply: until the first use of a P, or until `latest`. Returns
-/// whether it was a deep sleep.
-fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut Looked) -> bool {
+/// Sleeps for `delay`, or until `again`; or, if nothing has run for long, deeply: until the first use of a P, or until
+/// `latest`. Returns whether it was a deep sleep.
+fn rest(sched: &Sched, delay: i64, again: i64, slices: &mut u64, latest: i64, looked: &mut Looked) -> bool {
     let mut quiet = delay >= LONGEST && sched.schedtrace_ms.get() == 0;
     if quiet {
         // The first user of a P after a deep sleep must wake sysmon. That must not become one wake for each timer.
         let now = sched.live_ps().fold(0u64, |n, p| n.wrapping_add(p.schedtick.get()));
         quiet = std::mem::replace(slices, now) == now;
     }
-    let mut until = now() + delay;
+    let mut until = (now() + delay).min(again.max(now() + SHORTEST));
     let mut deep = false;
     if quiet {
         let lk = sched.lock.lock();
@@ -143,7 +148,9 @@ fn rest(sched: &Sched, delay: i64, slices: &mut u64, latest: i64, looked: &mut L
     // If there is no timer waiter, sysmon watches the timers.
     let first = wake::next_timer(sched);
     if first != NEVER && sched.timer_waiter.load(Ordering::Relaxed).is_null() {
-        until = until.min(first.saturating_add(GRACE).max(now() + SHORTEST));
+        // One that is late waits for the end of a slice, of which `again` tells.
+        let (now, late) = (now(), first.saturating_add(GRACE));
+        until = until.min(if late > now { late.max(now + SHORTEST) } else { now + LATE });
     }
     let deadline = (until != NEVER).then_some(until);
     if sched.sysmon_note.sleep_until(deadline) {
@@ -166,7 +173,8 @@ fn overdue_timers(sched: &Sched, m: MRef, now: i64) -> bool {
             wake::start_searcher(sched, m);
             return did || !sched.thread_wanted.load(Ordering::Relaxed);
         } else {
-            did |= preempt_one(p);
+            // If it runs the host's code, the end of its slice has a round of its own.
+            did |= preempt_one(p) && !p.in_host(p.word());
         }
     }
     did
