@@ -113,6 +113,29 @@ GMXDEBUG=guard=mprotect "${gdb[@]}" -ex "break stop_here" -ex run -ex "generate-
 said 'Saved corefile'
 "${gdb[@]}" -ex "gmx-bt all" "$work/park" "$work/by-gdb" >"$work/said" 2>&1 </dev/null
 said '^goroutine .* waiter waits' 'in deeper\+|deeper \(n=.*0' 'in waits\+|waits \(arg='
+# hogs: the signal that has their threads held passes through gdb without a stop
+cat >"$work/hogs.c" <<'C'
+#include <gomax.h>
+
+static int over;
+static void computes(void *arg) {
+  while (!__atomic_load_n((int *)arg, __ATOMIC_ACQUIRE)) continue;
+}
+int main(void) {
+  gmx_sched_stats s = {.struct_size = sizeof s};
+  for (int i = 0; i < 3; i++)
+    if (gmx_spawn(computes, &over) != GMX_OK) return 2;
+  do {
+    if (gmx_sleep(1000000) != GMX_OK || gmx_read_sched_stats(&s) != GMX_OK) return 3;
+  } while (s.seized < 20);
+  __atomic_store_n(&over, 1, __ATOMIC_RELEASE);
+  return gmx_shutdown(INT64_C(20000000000)) == GMX_OK ? 0 : 4;
+}
+C
+"${CC:-cc}" -std=c11 -O1 -g -Wall -Wextra -Werror -Iinclude -o "$work/hogs" "$work/hogs.c" -pthread -L"$work" -lgomax
+"${gdb[@]}" -ex run -ex 'echo the end of it\n' "$work/hogs" >"$work/said" 2>&1 </dev/null
+said 'exited normally' 'the end of it'
+! grep -E 'received signal|SIGURG' "$work/said" || { echo "gdb stopped"; exit 1; }
 # a runtime that is not up has nothing to show
 "${gdb[@]}" -ex gmx-gs "$work/park" >"$work/said" 2>&1 </dev/null || true
 said 'libgomax is not in this process|does not run yet'

@@ -1,4 +1,6 @@
-/* Hogs that were built with polls: stops, others' turns, threads, registers. `polls none`: they were built without. */
+/* Hogs that were built with polls: stops, others' turns, threads, registers. `polls none`: they were built without. The
+ * polls alone end a slice here: no P is taken from code of the host. */
+#define RUNTIME_FLAGS GMX_CONFIG_PREEMPT_OFF
 #include "../../ctests/gs.h"
 #include "hogs.h"
 
