@@ -33,7 +33,7 @@
 //! * SEIZE-N4 a way in that finds NUDGE (SEIZE-W5) gives the P away as SEIZE-H3 does, and waits for a P as SEIZE-N3: a
 //!   thread that is nearly always in the library is hardly ever met outside.
 //!
-//! * SEIZE-N5 a way in of a call that begins a syscall needs no P: if it finds another tick, the G is in the syscall.
+//! * SEIZE-N5 the way into a syscall needs no P: if it finds another tick, the G is in the syscall.
 //!   So such a call never waits, whatever lock of the host its caller has.
 //!
 //! Take. A thread that takes Ps from syscalls (SYSCALL-T1 to SYSCALL-T5) takes them from the host's code as well:
