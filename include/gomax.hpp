@@ -3300,6 +3300,9 @@ class [[nodiscard]] stopped_world {
   explicit stopped_world(const std::chrono::duration<Rep, Period> &d, const char *reason = nullptr) {
     stopped_ = detail::in_time(gmx_stop_the_world_timeout(reason, detail::ns(d)));
   }
+  /// As opts say: look whether it is stopped. With GMX_STOP_ANYWHERE nothing may lock or allocate while it lives, so
+  /// nothing may throw either.
+  explicit stopped_world(const gmx_stop_opts &opts) : stopped_(detail::in_time(gmx_stop_the_world_with(&opts))) {}
   stopped_world(const stopped_world &) = delete;
   stopped_world &operator=(const stopped_world &) = delete;
   ~stopped_world() {

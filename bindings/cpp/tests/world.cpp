@@ -127,6 +127,17 @@ static void worlds() {
       gomax::stopped_world late(1ms, "test");
       CHECK(!late);
     }
+    try {
+      gmx_stop_opts anywhere{};
+      anywhere.flags = GMX_STOP_ANYWHERE;
+      gomax::stopped_world stopped(anywhere);
+      CHECK(stopped);
+      int held = 0;
+      stopped.for_each_g([&](const gmx_g_info &g) { held += g.status == GMX_G_HELD && g.regs_lo < g.regs_hi; });
+      CHECK_EQ(held, 1);
+    } catch (const gomax::error &e) { // this system holds no thread
+      CHECK_EQ(e.status(), GMX_ENOTSUP);
+    }
     spins = false;
     stubborn.join();
     CHECK(gomax::stopped_world(10s));
