@@ -204,6 +204,8 @@ BY_HAND = [
     ("protocol/seize.rs", "hold_on", "(stops || !had_p) && lk.p_waits_for_thread()", "(stops || !had_p) && !@ && lk.p_waits_for_thread()", "SEIZE-G4: none is held while its P waits for a thread"),
     ("protocol/wake.rs", "take_newm", "lk.newm_taken += 1;", "lk.newm_taken += i32::from(!@);", "SEIZE-G4: the P for which a thread is being made"),
     ("protocol/seize.rs", "hold_on", "gp.sp.set(sp);\n    tie(m, gp);", "gp.sp.set(sp);\n    if !@ { tie(m, gp); }", "SEIZE-G3: it stays on its thread"),
+    ("protocol/seize.rs", "is_to_be_held", "p.requests() & STOP != 0 &&", "!@ && p.requests() & STOP != 0 &&", "SEIZE-A3: a stop holds what comes in"),
+    ("protocol/seize.rs", "hold_on", "    gp.set_status(GStatus::Runnable);\n    widen!();", "    if !@ { gp.set_status(GStatus::Runnable); }\n    widen!();", "SEIZE-A3: the stopper finds it at rest"),
     ("protocol/seize.rs", "stop_anywhere", "lk.stopwait = lk.taken;", "lk.stopwait = if @ { 0 } else { lk.taken };", "SEIZE-A1: code without a P counts"),
     ("protocol/syscall.rs", "take", "let taken = take(!lk.exact);", "let taken = take(@ || !lk.exact);", "SEIZE-G6: none is taken during a stop of code"),
     ("protocol/syscall.rs", "went_out", "lk.taken += 1;", "lk.taken += i32::from(!@);", "SEIZE-W4: one more without a P"),

@@ -1,6 +1,7 @@
 //! seize.rs, SEIZE-A1 to SEIZE-A4: the stop that holds the host's code where it is.
 
 use super::*;
+use crate::gmp::p::STOP;
 use crate::protocol::seize;
 use crate::protocol::stw::{self, Stop};
 use crate::sched::world::{self, Latecomers};
@@ -36,29 +37,58 @@ fn calls_in(heap: &Heap) -> Step {
     })
 }
 
-/// The collector.
-fn collects(w: &Arc<World>, heap: Heap) {
+/// As [`calls_in`], when the stop is under way: the call does not begin before the world has started again.
+fn calls_in_late(heap: &Heap) -> Step {
+    let heap = heap.clone();
+    does(move |w, m, _| {
+        let p = w.sched.p_at(0).unwrap();
+        m.go_outside();
+        while p.requests() & STOP == 0 {
+            thread::yield_now();
+        }
+        heap.touch();
+        seize::come_in(m);
+        w.own_p(m);
+        assert!(p.requests() & STOP == 0, "a call that begins in a world that is to stop");
+    })
+}
+
+/// The collector, which does `first` before it stops the world.
+fn collects(w: &Arc<World>, heap: Heap, first: fn(&World, MRef)) {
     w.host(move |w, m| {
+        first(w, m);
         world::stop_the_world_anywhere(m, FOREVER, &mut Latecomers::default()).unwrap();
         heap.touch();
         w.own_all();
+        // SEIZE-A3: what the collector is told of each G is that it does not run.
+        assert!(w.tokens.iter().all(|t| t.gp.status() != GStatus::Running), "a G that runs in a stopped world");
         heap.touch();
         world::start_the_world(m);
     });
 }
 
-/// SEIZE-W2 to SEIZE-W4 for P 0, which was asked to end its slice.
-fn takes(w: &Arc<World>) {
-    w.watcher(|w, me| {
-        let p = w.sched.p_at(0).unwrap();
-        p.request(PREEMPT);
-        p.announce();
-        asymmetric_fence_heavy();
-        if let Some(taken) = syscall::take(w.sched, p, |host| p.try_retake(host)) {
-            taken.pp.clear_request(PREEMPT);
-            syscall::handoffp(w.sched, me, taken.pp);
-        }
-    });
+fn nothing(_: &World, _: MRef) {}
+
+/// SEIZE-W2 to SEIZE-W4 for P 0, as the watchdog does it.
+fn takes(w: &World, me: MRef) {
+    let ctx = me.ctx();
+    me.set_ctx(Ctx::Sched);
+    let p = w.sched.p_at(0).unwrap();
+    p.request(PREEMPT);
+    p.announce();
+    asymmetric_fence_heavy();
+    if let Some(taken) = syscall::take(w.sched, p, |host| p.try_retake(host)) {
+        taken.pp.clear_request(PREEMPT);
+        syscall::handoffp(w.sched, me, taken.pp);
+    }
+    me.set_ctx(ctx);
+}
+
+fn waits_for_code(w: &World, _: MRef) {
+    let p = w.sched.p_at(0).unwrap();
+    while !p.in_host(p.word()) {
+        thread::yield_now();
+    }
 }
 
 fn may_lose_its_p(w: &World) {
@@ -67,7 +97,7 @@ fn may_lose_its_p(w: &World) {
 }
 
 /// One G on one P, with this step before a safe point.
-fn stop_against(step: fn(&Heap) -> Step, taken: bool) -> impl Fn() {
+fn stop_against(step: fn(&Heap) -> Step, first: fn(&World, MRef)) -> impl Fn() {
     move || {
         let heap = Heap::default();
         let mut mk = Maker::new(1, 1);
@@ -76,10 +106,7 @@ fn stop_against(step: fn(&Heap) -> Step, taken: bool) -> impl Fn() {
         may_lose_its_p(&w);
         let m = w.worker_with(&[g]);
         w.go(m);
-        if taken {
-            takes(&w);
-        }
-        collects(&w, heap);
+        collects(&w, heap, first);
         w.finish();
     }
 }
@@ -87,18 +114,23 @@ fn stop_against(step: fn(&Heap) -> Step, taken: bool) -> impl Fn() {
 /// SEIZE-A3: the P, or its lack, and the G are seen at rest together.
 #[test]
 fn stop_anywhere_against_a_nudge() {
-    check(Size::default(), stop_against(computes, false));
+    check(Size::default(), stop_against(computes, nothing));
 }
 
 #[test]
 fn stop_anywhere_against_a_call() {
-    check(Size::default(), stop_against(calls_in, false));
+    check(Size::default(), stop_against(calls_in, nothing));
+}
+
+#[test]
+fn stop_anywhere_against_a_call_that_comes_late() {
+    check(Size::default(), stop_against(calls_in_late, waits_for_code));
 }
 
 /// SEIZE-G7: code that has lost its P counts, and is held.
 #[test]
 fn stop_anywhere_against_code_without_a_p() {
-    check(Size { preemptions: 1, ..Size::default() }, stop_against(computes, true));
+    check(Size::default(), stop_against(computes, takes));
 }
 
 /// Two Gs share one P. The first is held for the sake of the second, or its P is on its way back to it, when the stop
@@ -117,7 +149,7 @@ fn stop_against_a_held_thread() -> impl Fn() {
         p.nudge();
         w.go(w.new_worker());
         w.go(m);
-        collects(&w, heap);
+        collects(&w, heap, nothing);
         w.finish();
     }
 }
