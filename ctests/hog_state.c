@@ -347,6 +347,8 @@ static void held_threads_keep_their_state(void) {
 int main(void) {
   start_runtime(1, MS);
   RUN(held_threads_keep_their_state);
+  gmx_sched_stats stats = sched_stats();
+  check_say("threads were held %" PRIu64 " times, Ps were taken %" PRIu64 " times", stats.seized, stats.taken);
   ends_clean();
   return 0;
 }
