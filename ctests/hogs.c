@@ -500,6 +500,54 @@ static void stops(void *unused) {
   store(&polls, 0);
 }
 
+/* ---- and of code that has no P ---- */
+
+static int pipe_ends[2], begun;
+
+static void sleeps_and_computes(void *arg) {
+  char c;
+  store(&begun, 1);
+  CHECK_EQ(read(pipe_ends[0], &c, 1), 1);
+  computes_and_may_poll(arg);
+}
+
+static void times_out(const char *name) {
+  report_len = 0;
+  report_text[0] = 0;
+  CHECK_STATUS(gmx_stop_the_world_timeout("hasty", 20 * MS), GMX_ETIMEDOUT);
+  if (!strstr(report_text, name) || !strstr(report_text, "hasty")) FAIL("reported: %s", report_text);
+}
+
+/* Another G runs on the only P, so that was taken from the sleeper. It is not at a call, and has no P: a stop waits for
+ * it all the same. */
+static void sleeper_loses_its_p(void *unused) {
+  (void)unused;
+  int ran = 0;
+  store(&quit, 0);
+  store(&begun, 0);
+  gmx_g g = go_with("a sleeper", GMX_SPAWN_JOINABLE, sleeps_and_computes, NULL);
+  spin_until(load(&begun));
+  go(add_one, &ran);
+  spin_until(load(&ran));
+  times_out("a sleeper");
+  CHECK_EQ(write(pipe_ends[1], "x", 1), 1);
+  steps_on();
+  times_out("a sleeper");
+  store(&polls, 1);
+  CHECK_OK(gmx_stop_the_world("patient"));
+  stands_still();
+  store(&polls, 0);
+  store(&quit, 1);
+  join(g);
+}
+
+static void a_stop_waits_for_code_that_sleeps(void) {
+  CHECK(pipe(pipe_ends) == 0);
+  sleeper_loses_its_p(NULL);
+  on_g(sleeper_loses_its_p, NULL);
+  CHECK(close(pipe_ends[0]) == 0 && close(pipe_ends[1]) == 0);
+}
+
 /* With more hogs than Ps the threads of some are held when the stop begins. */
 static void a_stop_waits_for_a_safe_point(void) {
   for (int n = 1; n <= 3; n += 2) {
@@ -523,6 +571,7 @@ int main(void) {
   RUN_G(others_move_beside_calls_of_the_library);
   RUN_G(two_hogs_share_a_p);
   RUN(what_needs_the_ps_gets_them_from_a_hundred_hogs);
+  RUN(a_stop_waits_for_code_that_sleeps);
   RUN(a_stop_waits_for_a_safe_point);
   ends_clean();
   return 0;
