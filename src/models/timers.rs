@@ -141,26 +141,37 @@ fn due_is_seen_by_a_receiver() {
     });
 }
 
-/// TIMER-T2: a periodic timer and a receiver: the time comes once, and the timer is armed for the next.
-#[test]
-fn due_again_and_again_is_seen_by_a_receiver() {
-    check(Size { preemptions: 3, ..Size::default() }, || {
+/// A periodic timer and a receiver, at a time at which the timer is due, or late by some periods: the time comes once
+/// (TIMER-T2), and the timer is armed for `next` (TIMER-F3).
+fn due_again_and_again(now: i64, next: i64) -> impl Fn() {
+    move || {
         let w = Maker::new(1, 1).make();
         let t = Timed::new(&w, 0, 100);
+        set_now(now);
         let x = t.clone();
         w.host(move |_, m| {
             assert!(x.take(m), "TIMER-T1");
-            assert!(!x.take(m), "TIMER-T2");
+            assert!(!x.take(m), "TIMER-T2, TIMER-F3");
         });
         let again = w.clone();
         w.finish();
         assert!(t.is_empty(), "it came twice");
         let m = foreign::needm(again.sched, 1).unwrap();
         let timers = &again.sched.p_at(0).unwrap().timers;
-        assert_eq!((timers.count(), timers.first(), timers.reserved()), (1, 100, 0));
+        assert_eq!((timers.count(), timers.first(), timers.reserved()), (1, next, 0));
         assert!(timer::stop(m, t.handle).unwrap());
         t.end(&again);
-    });
+    }
+}
+
+#[test]
+fn due_again_and_again_is_seen_by_a_receiver() {
+    check(Size { preemptions: 3, ..Size::default() }, due_again_and_again(0, 100));
+}
+
+#[test]
+fn late_by_periods_is_seen_once_by_a_receiver() {
+    check(Size { preemptions: 3, ..Size::default() }, due_again_and_again(250, 300));
 }
 
 /// Reset while the timer fires: the time of the first arm is prevented, or was received before; the time of the second
