@@ -78,7 +78,7 @@ use crate::gmp::sched::Sched;
 use crate::protocol::wake::{self, Idle};
 use crate::protocol::{coro, foreign, idle, park, syscall};
 use crate::sched::find::schedule;
-use crate::sync::{Event, Note, Ordering, nothing_is_gone, set_now, without_order};
+use crate::sync::{Event, Note, Ordering, nothing_is_gone, refuse_heavy_fence, set_now, without_order};
 use checker::thread::{self, JoinHandle, ThreadId};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -118,6 +118,7 @@ pub fn check(size: Size, f: impl Fn() + Send + Sync + 'static) {
     let run = Arc::new(move || {
         n.fetch_add(1, SeqCst);
         set_now(0);
+        refuse_heavy_fence(false);
         nothing_is_gone();
         f();
         nothing_is_gone();

@@ -48,9 +48,13 @@ fn polling() -> Vec<Step> {
     vec![safepoint(), does(|_, _, _| ())]
 }
 
+pub fn stop_against_a_syscall() -> impl Fn() {
+    stop(through_a_syscall, 1, false)
+}
+
 #[test]
 fn stop_against_syscall() {
-    check(Size::default(), stop(through_a_syscall, 1, false));
+    check(Size::default(), stop_against_a_syscall());
 }
 
 /// A G enters a syscall and stays there until the stop (or barrier) is over. Either the stopper sees the P in the

@@ -1,6 +1,7 @@
 //! syscall.rs: enter and exit against retake and hand-off, and an exit that finds no P.
 
 use super::*;
+use crate::sync::asymmetric_fence_heavy;
 
 /// Slices of length 0, so that retake takes each P that it may.
 fn eager(w: &World) {
@@ -66,6 +67,48 @@ fn finds_retake_without_fence() {
         without("protocol/syscall.rs", "retake");
         check(Size::default(), retake_against_exit(false, 1));
     });
+}
+
+/// SYSCALL-Y5: the system refuses the heavy fence while the M is in a syscall, or before it. `f` is a model.
+fn without_heavy(f: impl Fn()) -> impl Fn() {
+    move || {
+        refuse_heavy_fence(true);
+        f();
+    }
+}
+
+#[test]
+fn retake_without_heavy_against_exit() {
+    check(Size::default(), without_heavy(retake_against_exit(false, 1)));
+}
+
+#[test]
+fn stop_without_heavy_waits_for_a_syscall() {
+    check(Size::default(), without_heavy(super::stops::stop_against_a_syscall()));
+}
+
+/// Each thread sees that the fence is lost. So retake takes the P from a call that began with a fence of its own, and
+/// G 1 runs, for which that call waits.
+#[test]
+fn retake_after_the_loss_of_heavy() {
+    let model = || {
+        asymmetric_fence_heavy();
+        let mut mk = Maker::new(1, 1);
+        let first = mk.token(vec![calls(|w, _| w.ended(1))]);
+        let second = mk.token(vec![does(|_, _, _| ())]);
+        let w = mk.make();
+        eager(&w);
+        let m = w.worker_with(&[first, second]);
+        w.go(m);
+        w.watcher(|w, me| {
+            while w.sched.stats.retakes.load(Ordering::Relaxed) == 0 {
+                syscall::retake(w.sched, me, std::iter::once(w.sched.p_at(0).unwrap()), 0);
+                thread::yield_now();
+            }
+        });
+        w.finish();
+    };
+    check(Size { preemptions: 1, ..Size::default() }, without_heavy(model));
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub use prim::{
     has_asymmetric_fence, light_fence, now, spin_loop,
 };
 #[cfg(all(test, any(loom, shuttle)))]
-pub use prim::{futex, give_away, nothing_is_gone, set_now, touch, without_order};
+pub use prim::{futex, give_away, nothing_is_gone, refuse_heavy_fence, set_now, touch, without_order};
 pub use rank::{Rank, holding_any, list as rank_list, locks_need, record_holds, step, tell_holds};
 
 #[cfg(not(any(loom, shuttle)))]

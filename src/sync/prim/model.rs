@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
+use std::sync::Arc;
 
 #[cfg(loom)]
 use loom as checker;
@@ -134,29 +135,54 @@ pub fn fence_after_rmw() {
     fence(Ordering::SeqCst);
 }
 
-/// A full fence. That is stronger than a light fence, but loom and shuttle have nothing weaker.
+thread_local! {
+    /// Whether the system refuses the heavy fence, and whether a thread has found that out.
+    static LOST: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
+}
+
+/// Of an execution that begins: whether the system refuses the heavy fence, from its first use.
+#[cfg(test)]
+pub fn refuse_heavy_fence(refuse: bool) {
+    LOST.set(refuse.then(|| Arc::new(AtomicBool::new(false))));
+}
+
+fn lost() -> Option<Arc<AtomicBool>> {
+    LOST.with_borrow(Clone::clone)
+}
+
+/// A full fence. That is stronger than a light fence, but loom and shuttle have nothing weaker. Where the system
+/// refuses the heavy fence, no fence at all until this thread sees that it is lost.
 #[track_caller]
 pub fn asymmetric_fence_light() -> bool {
-    fence(Ordering::SeqCst);
-    false
+    let full = fence_is_lost();
+    if full || lost().is_none() {
+        fence(Ordering::SeqCst);
+    }
+    full
 }
 
 pub fn fence_is_lost() -> bool {
-    false
+    lost().is_some_and(|lost| lost.load(Ordering::Relaxed))
 }
 
 pub fn has_asymmetric_fence() -> bool {
-    true
+    !fence_is_lost()
 }
 
-/// A full fence, as [`asymmetric_fence_light`].
+/// As [`asymmetric_fence_light`], but never a fence where the system refuses the heavy one.
 #[track_caller]
 pub fn light_fence() {
-    fence(Ordering::SeqCst);
+    if lost().is_none() {
+        fence(Ordering::SeqCst);
+    }
 }
 
+/// A full fence. If the system refuses it, one of the caller alone.
 #[track_caller]
 pub fn asymmetric_fence_heavy() {
+    if let Some(lost) = lost() {
+        lost.store(true, Ordering::Relaxed);
+    }
     fence(Ordering::SeqCst);
 }
 
