@@ -15,11 +15,22 @@ fn host(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
     })
 }
 
+/// The watchdog has asked for the end of the slice and nudges, just before the G leaves the library.
+fn ask(m: MRef) {
+    let p = m.must_p().p();
+    p.request(PREEMPT);
+    p.nudge();
+}
+
 /// As [`host`], and the nudge comes in the middle of it: a signal handler that runs between two instructions.
 fn nudged(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
-    host(move |w, m| {
+    does(move |w, m, _| {
+        ask(m);
+        m.go_outside();
         seize::hold(m, std::ptr::dangling_mut());
         f(w, m);
+        seize::come_in(m);
+        w.own_p(m);
     })
 }
 
@@ -38,6 +49,36 @@ fn look(w: &World, me: MRef) {
     if let Some(taken) = syscall::take(w.sched, p, |host| p.try_retake(host)) {
         taken.pp.clear_request(PREEMPT);
         syscall::handoffp(w.sched, me, taken.pp);
+    }
+}
+
+/// The watchdog takes the P of G 0, which stays in the host's code until then.
+fn take_from_host(w: &World, me: MRef) {
+    let p = w.sched.p_at(0).unwrap();
+    while !p.in_host(p.word()) {
+        thread::yield_now();
+    }
+    look(w, me);
+    assert_eq!(w.sched.lock.lock().taken, 1);
+}
+
+/// A thing that some schedule of a model is to meet, and how often one has met it.
+type Meets = (&'static str, fn(&Sched) -> u64);
+
+/// Runs a model, which returns its Sched, and asserts that the schedules have met each of these. Otherwise the bound on
+/// preemptions may leave out just those that the model is about. (The schedules of shuttle are random.)
+fn check_that_meets(size: Size, meets: &'static [Meets], f: impl Fn() -> &'static Sched + Send + Sync + 'static) {
+    let met: Arc<Vec<AtomicU32>> = Arc::new(meets.iter().map(|_| AtomicU32::new(0)).collect());
+    let counts = met.clone();
+    check(size, move || {
+        let sched = f();
+        for (n, meets) in counts.iter().zip(meets) {
+            n.fetch_add(meets.1(sched) as u32, SeqCst);
+        }
+    });
+    for (n, meets) in met.iter().zip(meets) {
+        eprintln!("met {} {} times", meets.0, n.load(SeqCst));
+        assert!(cfg!(shuttle) || n.load(SeqCst) > 0, "no schedule has met {}", meets.0);
     }
 }
 
@@ -60,6 +101,15 @@ fn out_against_take(looks: usize) -> impl Fn() {
 #[test]
 fn out_and_back_against_one_look() {
     check(Size::default(), out_against_take(1));
+}
+
+/// The system refuses the heavy fence: no look takes the P (SEIZE-G1).
+#[test]
+fn out_and_back_without_heavy() {
+    check(Size::default(), || {
+        refuse_heavy_fence(true);
+        out_against_take(1)();
+    });
 }
 
 #[test]
@@ -166,9 +216,39 @@ fn barrier_waits_for_no_code() {
     check(Size { preemptions: 1, ..Size::default() }, over_beside_code(super::barriers::barrier));
 }
 
-/// SEIZE-G6: code that has lost its P counts for a stop of all code. `code` stands for what a collector looks at.
-fn stop_of_code() -> impl Fn() {
-    move || {
+/// SEIZE-G6: code that has lost its P counts for a stop of all code that comes later. `code` stands for what a
+/// collector looks at.
+#[test]
+fn stop_of_code_waits_for_what_has_no_p() {
+    check(Size { preemptions: 1, ..Size::default() }, || {
+        let (code, lost) = (Arc::new(Sole::default()), Arc::new(Event::new()));
+        let (one, two, seen) = (code.clone(), code, lost.clone());
+        let mut mk = Maker::new(1, 1);
+        let g = mk.token(vec![host(move |_, _| {
+            seen.wait(0, None);
+            one.touch();
+        })]);
+        let w = mk.make();
+        eager(&w);
+        let m = w.worker_with(&[g]);
+        w.go(m);
+        let watchdog = w.sched.malloc(Kind::Worker).unwrap();
+        watchdog.set_ctx(Ctx::Sched);
+        w.host(move |w, m| {
+            take_from_host(w, watchdog);
+            lost.happen();
+            world::stop_the_world(m, FOREVER, |_| ()).unwrap();
+            two.touch();
+            world::start_the_world(m);
+        });
+        w.finish();
+    });
+}
+
+/// The same while another thread takes the P just then: the stop counts the code, or has asked the P before.
+#[test]
+fn stop_of_code_against_take() {
+    check_that_meets(Size { preemptions: 1, ..Size::default() }, &[TAKEN], || {
         let code = Arc::new(Sole::default());
         let (one, two) = (code.clone(), code);
         let mut mk = Maker::new(1, 1);
@@ -183,50 +263,49 @@ fn stop_of_code() -> impl Fn() {
             two.touch();
             world::start_the_world(m);
         });
+        let sched = w.sched;
         w.finish();
-    }
+        sched
+    });
 }
 
-#[test]
-fn stop_of_code_waits_for_what_has_no_p() {
-    check(Size { preemptions: 1, ..Size::default() }, stop_of_code());
+/// Two workers, one P: G 0 begins with `first`, where it is nudged in the host's code, with G 1 behind it. The P goes
+/// to the other worker, and comes back to the held thread.
+fn held(first: Vec<Step>, also: impl FnOnce(&Arc<World>)) -> &'static Sched {
+    let mut mk = Maker::new(1, 1);
+    let first = mk.token(first);
+    let second = mk.token(vec![safepoint()]);
+    let w = mk.make();
+    eager(&w);
+    let m = w.worker_with(&[first, second]);
+    w.go(w.new_worker());
+    w.go(m);
+    also(&w);
+    let sched = w.sched;
+    w.finish();
+    let at_rest = |m: MRef| !m.held.get() && !m.out.get() && !m.bailed.load(Ordering::Relaxed);
+    assert!(sched.every_m().all(at_rest) && sched.lock.lock().taken == 0, "a hold is under way at the end");
+    sched
 }
 
-/// Two workers, one P: G 0 is nudged in the host's code, with G 1 behind it. The P goes to the other worker, and comes
-/// back to the held thread.
-fn held(watches: bool, also: fn(&Arc<World>), steps: fn() -> Vec<Step>) -> impl Fn() {
-    move || {
-        let mut mk = Maker::new(1, 1);
-        let mut all = vec![nudged(|_, _| ())];
-        all.extend(steps());
-        let first = mk.token(all);
-        let second = mk.token(vec![safepoint()]);
-        let w = mk.make();
-        eager(&w);
-        let m = w.worker_with(&[first, second]);
-        // Asked before it runs, so that the nudge finds it asked.
-        let p = w.sched.p_at(0).unwrap();
-        p.request(PREEMPT);
-        p.nudge();
-        w.go(w.new_worker());
-        w.go(m);
-        if watches {
-            w.watcher(|w, me| look(w, me));
-        }
-        also(&w);
-        w.finish();
-    }
-}
+const SEIZED: Meets = ("a hold", |s| s.stats.seized.load(Ordering::Relaxed));
+const TAKEN: Meets = ("a take", |s| s.stats.taken.load(Ordering::Relaxed));
+const BAILED: Meets = ("a bail", |s| s.stats.bailed.load(Ordering::Relaxed));
 
 #[test]
 fn held_and_resumed() {
-    check(Size { preemptions: 1, ..Size::default() }, held(false, |_| (), Vec::new));
+    let size = Size { preemptions: 2, ..Size::default() };
+    check_that_meets(size, &[SEIZED], || held(vec![nudged(|_, _| ())], |_| ()));
+}
+
+fn held_beside_a_look() -> &'static Sched {
+    held(vec![nudged(|_, _| ())], |w| w.watcher(|w, me| look(w, me)))
 }
 
 /// SEIZE-H2: the thread is to be held while the watchdog takes its P.
 #[test]
 fn held_against_take() {
-    check(Size { preemptions: 1, ..Size::default() }, held(true, |_| (), Vec::new));
+    check_that_meets(Size { preemptions: 1, ..Size::default() }, &[SEIZED, TAKEN], held_beside_a_look);
 }
 
 /// SEIZE-G4: G 0 has a lock of the host that a new thread needs. The watchdog takes its only P, for which there is no
@@ -255,23 +334,87 @@ fn finds_hold_without_fence() {
     // Both make the P idle.
     finds(&["two owners", "Causality violation", "assertion failed: w.status()"], || {
         without("protocol/seize.rs", "step_in");
-        check(Size::default(), held(true, |_| (), Vec::new));
+        check(Size::default(), || _ = held_beside_a_look());
     });
 }
 
-/// SEIZE-B1: a stop of all code has the held thread go on, until it reaches a call.
+/// SEIZE-B1 against LOCKEDM-K2: a stop of all code takes the held G from the queue, or another M does and gives it a P
+/// that is to stop. Either way its thread continues without a P, and the stop waits until it is at a call.
+fn held_beside_a_stop(timeout: i64) -> &'static Sched {
+    // No step of the model.
+    let in_code = Arc::new(AtomicU32::new(0));
+    let (begin, end, seen) = (in_code.clone(), in_code.clone(), in_code);
+    let first =
+        vec![does(move |_, _, _| begin.store(1, SeqCst)), nudged(move |_, _| end.store(0, SeqCst)), safepoint()];
+    held(first, |w| {
+        w.host(move |w, m| {
+            if world::stop_the_world(m, timeout, |_| ()).is_ok() {
+                assert_eq!(seen.load(SeqCst), 0, "SEIZE-B1: a thread in the middle of the host's code");
+                w.own_all();
+                world::start_the_world(m);
+            }
+        });
+        if timeout != FOREVER {
+            w.sched.stopnote.time_out();
+        }
+    })
+}
+
 #[test]
 fn held_against_stop_of_code() {
-    check(
-        Size { preemptions: 1, ..Size::default() },
-        held(
-            false,
-            |w| {
-                w.host(|w, m| {
-                    stop_and_start(w, m, FOREVER);
-                });
-            },
-            || vec![safepoint()],
-        ),
-    );
+    let size = Size { preemptions: 1, ..Size::default() };
+    check_that_meets(size, &[SEIZED, TAKEN, BAILED], || held_beside_a_stop(FOREVER));
+}
+
+#[test]
+fn held_against_stop_of_code_that_is_given_up() {
+    let size = Size { preemptions: 1, ..Size::default() };
+    check_that_meets(size, &[SEIZED, TAKEN, BAILED], || held_beside_a_stop(1));
+}
+
+/// Two hogs, one P, and a lock of the host. G 0 is held while it has the lock, and G 1 gets the P and sleeps in the
+/// system until the lock is free. `watched`: the watchdog takes the P from the sleeper (SEIZE-W4) and gives it to G 0.
+fn lock_of_the_host(watched: bool) -> &'static Sched {
+    let (lock, soon) = (Arc::new(checker::sync::Mutex::new(())), Arc::new(Event::new()));
+    let (one, two, seen) = (lock.clone(), lock, soon.clone());
+    let mut mk = Maker::new(1, 1);
+    let first = mk.token(vec![
+        does(|_, m, _| ask(m)),
+        host(move |_, m| {
+            let _has = one.lock().unwrap();
+            seize::hold(m, std::ptr::dangling_mut());
+        }),
+    ]);
+    let second = mk.token(vec![host(move |_, _| {
+        soon.happen();
+        drop(two.lock().unwrap());
+    })]);
+    let w = mk.make();
+    eager(&w);
+    // Otherwise the held thread has its turn before G 1.
+    w.sched.cfg.slice_ns.set(1_000);
+    let m = w.worker_with(&[first, second]);
+    w.go(w.new_worker());
+    w.go(m);
+    w.watcher(move |w, me| {
+        seen.wait(0, None);
+        if watched {
+            look(w, me);
+        }
+    });
+    let sched = w.sched;
+    w.finish();
+    sched
+}
+
+#[test]
+fn sleeper_waits_for_a_lock_of_the_held() {
+    let size = Size { preemptions: 1, ..Size::default() };
+    check_that_meets(size, &[SEIZED, TAKEN], || lock_of_the_host(true));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_sleeper_that_keeps_its_p() {
+    finds(DEADLOCK, || check(Size { preemptions: 1, ..Size::default() }, || _ = lock_of_the_host(false)));
 }
