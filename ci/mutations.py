@@ -47,9 +47,9 @@ MODELS = {
     "protocol/seize.rs": "seizes anywhere",
     "protocol/stw.rs": "stops barriers asks seizes anywhere",
     "protocol/rescue.rs": "rescues",
-    "protocol/syscall.rs": "syscalls barriers stops locked closes",
+    "protocol/syscall.rs": "syscalls seizes barriers stops locked closes",
     "protocol/resize.rs": "resizes",
-    "protocol/lockedm.rs": "locked stops anywhere",
+    "protocol/lockedm.rs": "locked seizes stops anywhere",
     "protocol/quiet.rs": "quiets",
     "protocol/foreign.rs": "foreigns closes",
     "protocol/tidy.rs": "tidies",
@@ -82,11 +82,13 @@ MODELS = {
     "block/scope.rs": "scopes closes",
     "gmp/timers.rs": "timers timer_waiters",
     "ds/runq.rs": "runqs",
+    "block/vain.rs": "",
     "gmp/g.rs": "asks",
+    "gmp/m.rs": "seizes syscalls stops",
     "gmp/p.rs": "queues syscalls stops barriers",
     "gmp/p/stacks.rs": "queues syscalls stops barriers",
     "gmp/p/to_run.rs": "queues syscalls stops barriers",
-    "gmp/p/word.rs": "queues syscalls stops barriers",
+    "gmp/p/word.rs": "queues syscalls seizes stops barriers",
     "gmp/queue.rs": "queues",
     "gmp/sched.rs": "closes",
 }
@@ -117,6 +119,7 @@ C_NEAR = {
     "block/waitq.rs": "cancel sema cond",
     "gmp/timers.rs": "timers timers_ps sleep procs",
     "gmp/p/to_run.rs": "deaf",
+    "protocol/seize.rs": "hogs hog_kinds blocking_calls",
     "protocol/resize.rs": "procs",
     "protocol/lockedm.rs": "lock_thread foreign",
     "protocol/quiet.rs": "deadlock lack lifecycle",
@@ -207,6 +210,13 @@ BY_HAND = [
     ("protocol/seize.rs", "is_to_be_held", "p.requests() & STOP != 0 &&", "!@ && p.requests() & STOP != 0 &&", "SEIZE-A3: a stop holds what comes in"),
     ("protocol/seize.rs", "hold_on", "    gp.set_status(GStatus::Runnable);\n    widen!();", "    if !@ { gp.set_status(GStatus::Runnable); }\n    widen!();", "SEIZE-A3: the stopper finds it at rest"),
     ("protocol/seize.rs", "stop_anywhere", "lk.stopwait = lk.taken;", "lk.stopwait = if @ { 0 } else { lk.taken };", "SEIZE-A1: code without a P counts"),
+    ("protocol/seize.rs", "stop_code", "if let Some(m) = held_on(gp) {", "if !@ && let Some(m) = held_on(gp) {", "SEIZE-B1: it is without a P"),
+    ("protocol/seize.rs", "go_on", "m.bailed.store(true, Ordering::Release);", "if !@ { m.bailed.store(true, Ordering::Release); }", "SEIZE-B1: the thread is told why it was woken"),
+    ("protocol/seize.rs", "hold_on", "m.bailed.store(false, Ordering::Relaxed);", "if !@ { m.bailed.store(false, Ordering::Relaxed); }", "SEIZE-B1: told once"),
+    ("protocol/lockedm.rs", "serve", "let out = m.held.get() && lk.exact", "let out = !@ && m.held.get() && lk.exact", "SEIZE-B1: a held G is at no call"),
+    ("protocol/syscall.rs", "went_out", "lk.stopwait += 1;", "lk.stopwait += i32::from(!@);", "SEIZE-G6: what is taken meanwhile counts"),
+    ("protocol/syscall.rs", "leave", "m.set_fenced(true);", "m.set_fenced(!@);", "SYSCALL-Y5: a fence of its own counts"),
+    ("gmp/p/word.rs", "take", "Outside::Host if host && has_asymmetric_fence()", "Outside::Host if host && (@ || has_asymmetric_fence())", "SEIZE-G1: nothing is taken where there is no HEAVY"),
     ("protocol/syscall.rs", "take", "let taken = take(!lk.exact);", "let taken = take(@ || !lk.exact);", "SEIZE-G6: none is taken during a stop of code"),
     ("protocol/syscall.rs", "went_out", "lk.taken += 1;", "lk.taken += i32::from(!@);", "SEIZE-W4: one more without a P"),
     ("gmp/m.rs", "may_lose_p", "mode == Ctx::G as u64 &&", "(@ || mode == Ctx::G as u64) &&", "SEIZE-W3: a pinned G keeps its P"),
@@ -411,8 +421,8 @@ BY_HAND = [
     ("block/cond.rs", "wait", "(q.peek(addr).is_none() || self.mutex.get() == with)", "(@ || q.peek(addr).is_none() || self.mutex.get() == with)", "COND-W1: no G waits with another mutex"),
     ("block/cond.rs", "wait", "            mutex.unlock_for(m);\n", "            if !@ { mutex.unlock_for(m); }\n", "COND-W4: a refused wait unlocks"),
     ("block/cond.rs", "wait", "            m = vain::give_way(m);\n", "            if !@ { m = vain::give_way(m); }\n", "COND-W4: and lets others run"),
-    ("block/vain.rs", "in_vain", "asked || n.is_multiple_of(PATIENCE)", "asked || !@ && n.is_multiple_of(PATIENCE)", "VAIN-N1: every so often others run"),
-    ("block/vain.rs", "in_vain", "asked || n.is_multiple_of(PATIENCE)", "!@ && asked || n.is_multiple_of(PATIENCE)", "VAIN-N1: a request is served"),
+    ("block/vain.rs", "in_vain", "n.is_multiple_of(PATIENCE)", "!@ && n.is_multiple_of(PATIENCE)", "VAIN-N1: every so often others run"),
+    ("block/vain.rs", "in_vain", "asked ||", "!@ && asked ||", "VAIN-N1: a request is served"),
     ("block/vain.rs", "rest", "if m.ctx() != Ctx::G || m.pins() != 0 {", "if m.ctx() != Ctx::G || !@ && m.pins() != 0 {", "VAIN-N2: not where the caller may not leave"),
     ("block/once.rs", "end", "w.take_all(addr, Wake::Handoff);", "w.take_all(addr, if @ { Wake::Ready } else { Wake::Handoff });", "the waiters do not look again"),
     ("block/once.rs", "begin", "let _ = self.state.compare_exchange(RUNS, WAITED, Ordering::Relaxed, Ordering::Relaxed);", "let _ = @ || self.state.compare_exchange(RUNS, WAITED, Ordering::Relaxed, Ordering::Relaxed).is_ok();", "say that there is a waiter"),
@@ -477,7 +487,6 @@ EXPLAINED = {
     "block/sleep.rs arm: crate::protocol::wake::timer_added_on_the_way(m.sched(), m, when);": "as in waitq.rs",
     "block/claim.rs leave: wake::timer_added_on_the_way(m.sched(), m, when);": "as in waitq.rs",
     "block/timer.rs fire: wake::timer_added_on_the_way(sched, m, when);": "as in waitq.rs",
-    "block/timer.rs next: TIMER-F3: as many periods as have passed": "one pass catches up period by period, and after its first firing finds a G pending or the channel full; this saves those firings",
     "block/cancel.rs make: canceled while its timer was armed": "the timer fires without effect, or goes with the token",
     "block/cancel.rs cancel_one: its timer is of no use any more": "the timer fires without effect, or goes with the token",
     "ds/runq.rs steal_half: head is an old one": "the exchange fails then; this only bounds how much the thief copies before it",
@@ -499,6 +508,8 @@ class Mutation:
 
 def mutations():
     out = []
+    if strays := {b[0] for b in BY_HAND} - MODELS.keys():
+        sys.exit(f"no line of MODELS names {strays}")
     for file in MODELS:
         text = (ROOT / "src" / file).read_text()
         if not file.startswith("gmp/"):
