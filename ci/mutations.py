@@ -476,6 +476,8 @@ EXPLAINED = {
     "protocol/wake.rs look_again: wakep_slow(sched, me); (2)": "the watchdog finds timers that have no timer waiter, only later",
     "protocol/wake.rs go_idle: WAKE-I1: look at the global queue under the lock": "WAKE-I3 looks again; this saves the M the way into the idle list and back",
     "protocol/wake.rs go_idle: WAKE-I3: at the timers": "the M that becomes the timer waiter of a due timer does not sleep",
+    "protocol/seize.rs hold_on: wake::wakep(sched, m);": "an M that goes idle later looks at the global queue under the lock that was held here (WAKE-I1)",
+    "block/timer.rs fire_if_due: TIMER-T1: a callback on its way is late": "the callback finds the timer not armed, and each way to arm it again adds 1 to seq first",
     "block/timer.rs fire: TIMER-F4: the runtime ends": "stop_all, which follows, forgets the timer too",
     "protocol/wake.rs kick_timer_waiter: until when the timer waiter sleeps": "the timer waiter is told once more, and looks at the timers itself",
     "protocol/syscall.rs handoffp: SYSCALL-Y2: the global queue": "look_again sees it; this saves the P the way into the idle list and back",

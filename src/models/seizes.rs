@@ -15,6 +15,32 @@ fn host(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
     })
 }
 
+/// As [`host`], and the G comes in by a way for code that is free.
+fn host_of_free_code() -> Step {
+    does(|w, m, _| {
+        m.go_outside();
+        match seize::Inside::try_enter_free(m) {
+            Some(call) => call.is_out(),
+            None => seize::come_in(m),
+        }
+        w.own_p(m);
+    })
+}
+
+/// As [`host`], and the G goes from there into a syscall (SEIZE-N5).
+fn host_and_syscall() -> Step {
+    Box::new(|w, m, gp| {
+        let sp = std::ptr::dangling_mut();
+        m.go_outside();
+        if let Some(call) = seize::Inside::enter_to_leave(m, gp, sp) {
+            call.is_out();
+            w.own_p(m);
+            syscall::entersyscall(m, gp, sp);
+        }
+        if syscall::exitsyscall(m, gp) { Mcall::Stay } else { Mcall::ExitSyscallNoP }
+    })
+}
+
 /// The watchdog has asked for the end of the slice and nudges, just before the G leaves the library.
 fn ask(m: MRef) {
     let p = m.must_p().p();
@@ -22,15 +48,20 @@ fn ask(m: MRef) {
     p.nudge();
 }
 
-/// As [`host`], and the nudge comes in the middle of it: a signal handler that runs between two instructions.
-fn nudged(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
-    does(move |w, m, _| {
-        ask(m);
-        m.go_outside();
+/// As [`host`], and a signal handler runs between two instructions of it.
+fn signaled(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
+    host(move |w, m| {
         seize::hold(m, std::ptr::dangling_mut());
         f(w, m);
-        seize::come_in(m);
-        w.own_p(m);
+    })
+}
+
+/// As [`signaled`], for a thread that is to be held.
+fn nudged(f: impl Fn(&World, MRef) + Send + Sync + 'static) -> Step {
+    let signaled = signaled(f);
+    Box::new(move |w, m, gp| {
+        ask(m);
+        signaled(w, m, gp)
     })
 }
 
@@ -82,12 +113,12 @@ fn check_that_meets(size: Size, meets: &'static [Meets], f: impl Fn() -> &'stati
     }
 }
 
-/// SEIZE-G1: G 0 goes out and comes back, with G 1 behind it on the only P, while the watchdog looks. The P has one
-/// owner, whichever side is first; both Gs run to their ends.
-fn out_against_take(looks: usize) -> impl Fn() {
+/// SEIZE-G1: G 0 goes out and comes back (`out`), with G 1 behind it on the only P, while the watchdog looks. The P has
+/// one owner, whichever side is first; both Gs run to their ends.
+fn out_against_take(looks: usize, out: fn() -> Step) -> impl Fn() {
     move || {
         let mut mk = Maker::new(1, 1);
-        let first = mk.token(vec![host(|_, _| ()), safepoint()]);
+        let first = mk.token(vec![out(), safepoint()]);
         let second = mk.token(vec![does(|_, _, _| ()), safepoint()]);
         let w = mk.make();
         eager(&w);
@@ -98,9 +129,41 @@ fn out_against_take(looks: usize) -> impl Fn() {
     }
 }
 
+fn plain() -> Step {
+    host(|_, _| ())
+}
+
+#[test]
+fn out_and_back_of_free_code_against_one_look() {
+    check(Size::default(), out_against_take(1, host_of_free_code));
+}
+
+#[test]
+fn out_and_into_a_syscall_against_one_look() {
+    check(Size::default(), out_against_take(1, host_and_syscall));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_way_in_of_free_code_without_fence() {
+    finds(TWO_OWNERS, || {
+        without("protocol/seize.rs", "try_enter_free");
+        check(Size::default(), out_against_take(1, host_of_free_code));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_way_into_a_syscall_without_fence() {
+    finds(TWO_OWNERS, || {
+        without("protocol/seize.rs", "enter_to_leave");
+        check(Size::default(), out_against_take(1, host_and_syscall));
+    });
+}
+
 #[test]
 fn out_and_back_against_one_look() {
-    check(Size::default(), out_against_take(1));
+    check(Size::default(), out_against_take(1, plain));
 }
 
 /// The system refuses the heavy fence: no look takes the P (SEIZE-G1).
@@ -108,13 +171,13 @@ fn out_and_back_against_one_look() {
 fn out_and_back_without_heavy() {
     check(Size::default(), || {
         refuse_heavy_fence(true);
-        out_against_take(1)();
+        out_against_take(1, plain)();
     });
 }
 
 #[test]
 fn out_and_back_against_two_looks() {
-    check(Size { preemptions: 1, ..Size::default() }, out_against_take(2));
+    check(Size { preemptions: 1, ..Size::default() }, out_against_take(2, plain));
 }
 
 #[cfg(loom)]
@@ -122,7 +185,7 @@ fn out_and_back_against_two_looks() {
 fn finds_way_in_without_fence() {
     finds(TWO_OWNERS, || {
         without("protocol/seize.rs", "come_in_with");
-        check(Size::default(), out_against_take(1));
+        check(Size::default(), out_against_take(1, plain));
     });
 }
 
@@ -131,7 +194,7 @@ fn finds_way_in_without_fence() {
 fn finds_way_out_that_releases_nothing() {
     finds(TWO_OWNERS, || {
         relaxed("gmp/m.rs", "go_outside", "Release");
-        check(Size::default(), out_against_take(1));
+        check(Size::default(), out_against_take(1, plain));
     });
 }
 
@@ -298,14 +361,17 @@ fn held_and_resumed() {
     check_that_meets(size, &[SEIZED], || held(vec![nudged(|_, _| ())], |_| ()));
 }
 
-fn held_beside_a_look() -> &'static Sched {
-    held(vec![nudged(|_, _| ())], |w| w.watcher(|w, me| look(w, me)))
+/// `step` is the first step of G 0.
+fn held_beside_a_look(step: Step) -> &'static Sched {
+    held(vec![step], |w| w.watcher(|w, me| look(w, me)))
 }
 
 /// SEIZE-H2: the thread is to be held while the watchdog takes its P.
 #[test]
 fn held_against_take() {
-    check_that_meets(Size { preemptions: 1, ..Size::default() }, &[SEIZED, TAKEN], held_beside_a_look);
+    check_that_meets(Size { preemptions: 1, ..Size::default() }, &[SEIZED, TAKEN], || {
+        held_beside_a_look(nudged(|_, _| ()))
+    });
 }
 
 /// SEIZE-G4: G 0 has a lock of the host that a new thread needs. The watchdog takes its only P, for which there is no
@@ -328,13 +394,20 @@ fn none_is_held_while_its_p_waits_for_a_thread() {
     });
 }
 
+/// The watchdog has taken the P, or does so just then: its thread is held without one.
+#[test]
+fn held_after_a_take() {
+    let size = Size { preemptions: 1, ..Size::default() };
+    check_that_meets(size, &[SEIZED, TAKEN], || held_beside_a_look(signaled(|_, _| ())));
+}
+
 #[cfg(loom)]
 #[test]
 fn finds_hold_without_fence() {
     // Both make the P idle.
     finds(&["two owners", "Causality violation", "assertion failed: w.status()"], || {
         without("protocol/seize.rs", "step_in");
-        check(Size::default(), || _ = held_beside_a_look());
+        check(Size::default(), || _ = held_beside_a_look(signaled(|_, _| ())));
     });
 }
 

@@ -47,7 +47,7 @@ fn finds_waiter_without_fence() {
 #[test]
 fn finds_release_without_fence() {
     finds(DEADLOCK, || {
-        without("block/sema.rs", "release");
+        without("block/sema.rs", "release_by");
         check(Size::default(), acquire_against_release());
     });
 }
