@@ -88,9 +88,9 @@ impl Timed {
     }
 }
 
-/// The timer is due, and one or two workers may fire it: the worker of its P or a thief. Another thread stops it, or
-/// receives the time.
-fn stop_against_fire(workers: u32) -> impl Fn() {
+/// The timer is due, and one or two workers may fire it: the worker of its P or a thief. Another thread stops it. With
+/// `takes` it would receive the time before that, and so fires the timer itself (TIMER-T1).
+fn stop_against_fire(workers: u32, takes: bool) -> impl Fn() {
     move || {
         let w = Maker::new(workers, workers).make();
         for _ in 1..workers {
@@ -101,7 +101,7 @@ fn stop_against_fire(workers: u32) -> impl Fn() {
         let t = Timed::new(&w, 0, 0);
         let x = t.clone();
         w.host(move |_, m| {
-            let taken = x.take(m);
+            let taken = takes && x.take(m);
             let prevented = timer::stop(m, x.handle).unwrap();
             assert!(x.is_empty(), "a time of before");
             assert_eq!(usize::from(taken) + usize::from(prevented), 1, "it fired, or was prevented");
@@ -115,12 +115,13 @@ fn stop_against_fire(workers: u32) -> impl Fn() {
 
 #[test]
 fn stop_against_fire_on_its_p() {
-    check(Size { preemptions: 3, ..Size::default() }, stop_against_fire(1));
+    check(Size { preemptions: 3, ..Size::default() }, stop_against_fire(1, true));
+    check(Size { preemptions: 3, ..Size::default() }, stop_against_fire(1, false));
 }
 
 #[test]
 fn stop_against_fire_and_thief() {
-    check(Size { preemptions: 1, ..Size::default() }, stop_against_fire(2));
+    check(Size { preemptions: 1, ..Size::default() }, stop_against_fire(2, true));
 }
 
 /// TIMER-T1: the timer is due, so a receiver gets the time, whichever thread fires it.
@@ -197,22 +198,27 @@ fn reset_against_fire() {
     });
 }
 
-/// Reset to a later time while the timer fires: no time comes before that.
-#[test]
-fn reset_to_later_against_fire() {
-    check(Size::default(), || {
+/// Reset to a later time while the timer fires: no time comes before that. `takes` is as in [`stop_against_fire`].
+fn reset_to_later(takes: bool) -> impl Fn() {
+    move || {
         let w = Maker::new(1, 1).make();
         let t = Timed::new(&w, 0, 0);
         let x = t.clone();
         w.host(move |_, m| {
-            let taken = x.take(m);
+            let taken = takes && x.take(m);
             assert_eq!(timer::reset(m, x.handle, 100, 0), Ok(!taken));
         });
         let again = w.clone();
         w.finish();
         assert!(t.is_empty(), "it came early");
         t.end(&again);
-    });
+    }
+}
+
+#[test]
+fn reset_to_later_against_fire() {
+    check(Size::default(), reset_to_later(true));
+    check(Size::default(), reset_to_later(false));
 }
 
 /// TIMER-O1 to TIMER-O3: a thread frees the channel that owns its timer while the timer fires, from a worker or from a
