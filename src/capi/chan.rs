@@ -245,9 +245,8 @@ unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx
         if !c.is_null()
             // SAFETY: the caller's promise.
             && let Some(c) = unsafe { chan(*m, c) }
-            && !elem.is_null()
         {
-            if c.try_word(op, elem) {
+            if !elem.is_null() && c.try_word(op, elem) {
                 m.end();
                 return GMX_OK;
             }
@@ -273,14 +272,14 @@ unsafe fn transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -
     }
     // SAFETY: the caller's promise.
     let Some(c) = (unsafe { chan(*m, c) }) else { return GMX_EINVAL };
-    if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
-        return GMX_EINVAL;
-    }
     transfer_by(m, c, op, elem, timeout)
 }
 
 #[inline(always)]
 fn transfer_by(m: Inside, c: &Chan, op: Op, elem: *mut u8, timeout: i64) -> gmx_status {
+    if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
+        return GMX_EINVAL;
+    }
     if timeout <= 0 {
         return match c.try_transfer(*m, op, elem) {
             Err(Error::Again) => failed(Error::TimedOut),
