@@ -89,9 +89,29 @@ static void without_the_clock_of_a_thread(void) {
 static void without_alternate_stacks(void) { others_move_without(FAULT_sigaltstack, true, BY_HOLDING_THE_THREAD); }
 
 /* SEIZE-G1: nothing is taken without the fence. A thread that computes gives its P away itself. */
+static int is_inside;
+static void is_inside_until_it_is_refused(void *arg) {
+  long before = *(long *)arg;
+  CHECK_OK(gmx_enter_syscall());
+  store(&is_inside, 1);
+  while (load(&fault_failed) == before) continue;
+  CHECK_OK(gmx_exit_syscall());
+}
+
+static void does_nothing(void *arg) { (void)arg; }
+
 static void without_a_fence(void) {
-  gmx_sched_stats stats = others_move_without(FAULT_membarrier, false, BY_HOLDING_THE_THREAD);
+  long before = load(&fault_failed);
+  start_runtime(1, MS);
+  refuse(FAULT_membarrier);
+  gmx_g g = go_joinable(is_inside_until_it_is_refused, &before);
+  spin_until(load(&is_inside));
+  CHECK_OK(gmx_for_each_p(does_nothing, NULL)); /* it needs the fence, and finds that there is none any more */
+  join(g);
+  gmx_sched_stats stats = others_move(BY_HOLDING_THE_THREAD);
   CHECK_EQ(stats.taken, 0);
+  refuse_nothing();
+  ends_clean();
 }
 
 /* ---- nothing to hold ---- */

@@ -21,7 +21,8 @@
 //!   is: at every 61st slice and when a slice ends (PARK-N2 and PARK-N4).
 //! * RESCUE-4 ask the template thread to fire the timers of a P that has not answered PREEMPT, if they were due a slice
 //!   ago. (sysmon does not fire them itself: a callback takes memory, and sysmon never waits for the host.) The Gs that
-//!   they ready go to the global queue.
+//!   they ready go to the global queue, behind all that waits there. A P that can be taken (seize.rs) gets the time for
+//!   that first: its next owner fires the timers, and their Gs run at once.
 //! * RESCUE-5 if the G at the head of the global queue is the same as two slices ago, set `globq_late` and preempt a P
 //!   that answers. Its owner takes a batch from there, unless its slice has an heir in runnext; in that case sysmon
 //!   asks again half a slice later.
@@ -49,7 +50,7 @@
 
 use super::{preempt, wake};
 use crate::gmp::g::{GList, GRef};
-use crate::gmp::m::MRef;
+use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{PREEMPT, PRef, PStatus};
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
@@ -60,6 +61,8 @@ pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 128 };
 
 /// How late the timers of a P that does not answer may be at most, however long a slice is.
 const SLICE: i64 = 10_000_000;
+/// How late they may be on a P that can be taken: twice as long as three nudges last (SEIZE-W5).
+const SEIZED: i64 = 100_000_000;
 
 /// A deaf P is asked all the time for so many slices, and after that during one slice in `SELDOM`.
 const PATIENCE: i64 = 5;
@@ -97,7 +100,16 @@ pub fn ask_seldom(p: PRef, slice: i64, now: i64) {
 
 /// RESCUE-4: whether timers of this P wait for another thread to fire them.
 pub fn timers_wait(sched: &Sched, p: PRef, now: i64) -> bool {
-    p.timers.first() < now - SLICE.min(sched.cfg.slice_ns.get()) && ignores(p)
+    let late = now - p.timers.first();
+    late > SLICE.min(sched.cfg.slice_ns.get()) && ignores(p) && (late > SEIZED || is_kept(sched, p))
+}
+
+/// Whether a G keeps this P although it does not answer: the watchdog may not take the P from it (seize.rs). An owner
+/// that is in the scheduler is about to look at its timers.
+fn is_kept(sched: &Sched, p: PRef) -> bool {
+    // SAFETY: null or an M, and Ms are never freed.
+    let m = unsafe { MRef::from_ptr(p.m()) };
+    !sched.cfg.seizes.get() || m.is_some_and(|m| m.ctx() == Ctx::G && !m.may_lose_p())
 }
 
 /// RESCUE-2 and RESCUE-3. True if there was something to take.

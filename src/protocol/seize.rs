@@ -520,6 +520,8 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
         To::M => {
             let pp = m.releasep();
             pp.clear_request(PREEMPT);
+            // The slice is over. Otherwise what its next owner readies first counts as its heir, and goes behind all.
+            pp.schedtick.bump();
             wake::startm_locked(sched, lk, m, pp, false);
         }
         To::Hog(next, others) => {

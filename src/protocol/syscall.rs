@@ -343,8 +343,9 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
                     did = true;
                 }
                 Some(m) => {
-                    // It was meant for the G that continues without a P.
+                    // It was meant for the G that continues without a P, as was the slice.
                     pp.clear_request(PREEMPT);
+                    pp.schedtick.bump();
                     hold_one(sched, m);
                     again = again.min(now + PAUSE);
                 }
@@ -445,6 +446,8 @@ fn arm(m: MRef) -> bool {
 const GRACE: i64 = 200_000;
 const NUDGES: u32 = 3;
 const TICKS: i64 = 12_000_000;
+/// In `asked_when`: not in this slice.
+const NOT_ASKED: i64 = 0;
 /// How long the watchdog leaves between two looks at a thread that is to answer.
 const PAUSE: i64 = 1_000_000;
 
@@ -482,6 +485,11 @@ fn seize(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
         0 => GRACE,
         _ => TICKS,
     };
+    if watch.asked_when.get() == NOT_ASKED {
+        // The request was for a timer.
+        asked(sched, p, now);
+        return RetakeVerdict::Again(now + GRACE);
+    }
     // SAFETY: null or an M, and Ms are never freed.
     let m = unsafe { MRef::from_ptr(p.m()) };
     if now - watch.asked_when.get() < patience {
@@ -536,6 +544,7 @@ fn assess(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
         watch.schedtick.set(tick);
         watch.sched_when.set(now);
         watch.deaf.set(false);
+        watch.asked_when.set(NOT_ASKED);
     }
     let slice = sched.cfg.slice_ns.get();
     let slice_over = watch.sched_when.get().saturating_add(slice) <= now;
@@ -549,6 +558,10 @@ fn assess(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
                 }
                 if p.request(PREEMPT).1 {
                     asked(sched, p, now);
+                    if !idle::any_idle_m(sched, &sched.lock.lock()) {
+                        // If the thread has to be held, another one is there by then.
+                        ask_for_reserve(sched);
+                    }
                 }
                 return RetakeVerdict::Again(now + GRACE);
             }
