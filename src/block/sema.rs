@@ -106,7 +106,7 @@ fn wake(m: MRef, addr: u64) {
     waitq::wake_one(m, addr, |_, _| Wake::Ready);
 }
 
-/// As [`wake`], for a caller that is outside.
+/// As `wake`, for a caller that is outside.
 #[inline(never)]
 pub fn wake_inside(m: MRef, addr: u64) {
     let m = Inside::enter(m);

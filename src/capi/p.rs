@@ -138,19 +138,26 @@ fn pin_slow() -> i32 {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_unpin() -> gmx_status {
-    // The mode is this thread's own, and no taker is kept out for it.
     let Some(m) = MRef::current() else { return unpin_slow() };
+    // It comes in although it needs no P: the way out publishes what the caller has written on this P (SEIZE-N2).
+    let m = Inside::enter(m);
     match m.unpin() {
         Some(0) if m.p().is_none_or(|pp| pp.requests() != 0) => unpinned(m),
-        Some(_) => GMX_OK,
-        None => unpin_slow(),
+        Some(_) => {
+            m.end();
+            GMX_OK
+        }
+        None => {
+            m.end();
+            unpin_slow()
+        }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn unpinned(m: MRef) -> gmx_status {
-    _ = Inside::enter(m).then(crate::protocol::park::safepoint);
+fn unpinned(m: Inside) -> gmx_status {
+    m.then(crate::protocol::park::safepoint).end();
     GMX_OK
 }
 

@@ -153,7 +153,7 @@ impl P {
         had
     }
 
-    /// SEIZE-W5: adds [`NUDGE`] to the request for the end of the slice, if that is not served yet.
+    /// SEIZE-W5: adds NUDGE to the request for the end of the slice, if that is not served yet.
     pub fn nudge(&self) {
         let mut w = self.word();
         while w.status() == PStatus::Running && w.0 & PREEMPT != 0 && w.0 & NUDGE == 0 {
