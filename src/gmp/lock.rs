@@ -29,7 +29,7 @@ pub struct SchedInner {
     pub newprocs: i32,
     /// Ps for which the template thread is to make a thread: one to run Gs, and one to search (WAKE-N1).
     pub newm: [*mut P; 2],
-    /// Ps that the template thread has taken from `newm`, and that have no thread yet.
+    /// Ps that the template thread has taken from `newm`, and whose threads have not begun yet.
     pub newm_taken: i32,
     /// Worker Ms without a thread, for reuse.
     pub mfree: *mut M,

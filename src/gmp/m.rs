@@ -193,6 +193,8 @@ pub struct M {
     pub all_link: OwnPtr<M>,
     /// Whether it has a thread now.
     pub alive: OwnBool,
+    /// Its thread is being made for a P, and counts in `newm_taken`.
+    pub newborn: OwnBool,
     /// The G of an extra M; null for workers.
     pub own_g: OwnPtr<G>,
     /// An extra M: attached by `gmx_attach_thread`.
@@ -310,6 +312,7 @@ impl M {
             link: OwnPtr::null(),
             all_link: OwnPtr::null(),
             alive: OwnBool::new(false),
+            newborn: OwnBool::new(false),
             own_g: OwnPtr::null(),
             attached: OwnBool::new(false),
             counted: OwnBool::new(false),

@@ -277,6 +277,7 @@ fn start(m: MRef) {
         w.is_m(m);
         m.set_ctx(Ctx::Sched);
         if let Some(pp) = m.take_nextp() {
+            wake::born(w.sched, m);
             m.acquirep(pp);
         } else if let Idle::Exit = wake::stopm(w.sched, m) {
             return;

@@ -269,8 +269,9 @@ pub fn make_threads(sched: &Sched, me: MRef) {
         let failed = match free.or_else(|| sched.malloc(Kind::Worker)) {
             Some(m) => {
                 m.spinning.set(spinning);
+                m.newborn.set(true);
                 m.set_nextp(pp);
-                try_start(sched, m).err().flatten()
+                try_start(sched, m).err().flatten().inspect(|_| m.newborn.set(false))
             }
             None => {
                 sched.lock.lock().nm -= 1;
@@ -278,11 +279,18 @@ pub fn make_threads(sched: &Sched, me: MRef) {
                 Some((pp, spinning))
             }
         };
-        let mut lk = sched.lock.lock();
-        lk.newm_taken -= 1;
         if let Some((pp, spinning)) = failed {
+            let mut lk = sched.lock.lock();
+            lk.newm_taken -= 1;
             no_thread(sched, lk, me, pp, spinning);
         }
+    }
+}
+
+/// SEIZE-G4: a thread that was made for a P has got what it needs from the host, and takes the P.
+pub fn born(sched: &Sched, m: MRef) {
+    if m.newborn.replace(false) {
+        sched.lock.lock().newm_taken -= 1;
     }
 }
 

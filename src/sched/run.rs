@@ -46,6 +46,7 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     take_seat(sched);
     let mut has_p = false;
     if let Some(pp) = m.take_nextp() {
+        wake::born(sched, m);
         m.acquirep(pp);
         has_p = true;
     }
