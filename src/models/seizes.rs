@@ -397,7 +397,8 @@ fn none_is_held_while_its_p_waits_for_a_thread() {
 /// The watchdog has taken the P, or does so just then: its thread is held without one.
 #[test]
 fn held_after_a_take() {
-    let size = Size { preemptions: 1, ..Size::default() };
+    // One more than elsewhere: the new thread for the P has to begin before the other is held (SEIZE-G4).
+    let size = Size { preemptions: 2, ..Size::default() };
     check_that_meets(size, &[SEIZED, TAKEN], || held_beside_a_look(signaled(|_, _| ())));
 }
 
