@@ -95,8 +95,9 @@
 //! * SEIZE-G3 a G whose P was taken continues on its own thread: it is tied from SEIZE-N3 or SEIZE-H3 until it has a P.
 //! * SEIZE-G4 what gives a P away waits for no lock of the host. A held thread may hold every one of them. So no memory
 //!   is taken from malloc for it (sys/heap.rs), and where the next thread would have to be made, a hog gets the P
-//!   (`wake::startm`). So no thread is held without a P while the template thread makes a thread for one: the Ps that
-//!   are left come to a held thread in its turn, but the last P would wait for that new thread.
+//!   (`wake::startm`). So no thread is held without a P while a thread is made for one, until that thread has begun,
+//!   since it takes memory from malloc itself: the Ps that are left come to a held thread in its turn, but the last P
+//!   would wait for that new thread.
 //! * SEIZE-G5 a G that was held wants a P until it has one: it is in the queue, or SEIZE-B1 has made it one of `taken`.
 //! * SEIZE-G6 in a world that was stopped for all code (`Stop::Code`) no G runs: `stopwait` contains `taken`, each G
 //!   that comes in (SEIZE-N3) counts itself out, and meanwhile nothing is taken and no thread is held.
