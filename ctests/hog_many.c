@@ -9,6 +9,33 @@
 #define ROUNDS 30
 #endif
 
+/* ---- turns ---- */
+
+static int here;
+enum { QUEUED = 3 };
+
+static void computes_until_all_are_here(void *arg) {
+  (void)arg;
+  bump(&here);
+  while (load(&here) < QUEUED) continue;
+}
+
+static void queues_them(void *unused) {
+  (void)unused;
+  gmx_g g[QUEUED];
+  for (int i = 0; i < QUEUED; i++) g[i] = go_joinable(computes_until_all_are_here, NULL);
+  join_all(g, QUEUED);
+}
+
+/* The slices are so short that each turn of a hog is longer than the three after which a hog goes first. Those in the
+ * queue of its P have turns all the same. */
+static void a_queue_moves_beside_long_turns(void) {
+  start_runtime(1, MS / 10);
+  store(&here, 0);
+  on_g(queues_them, NULL);
+  end_runtime();
+}
+
 /* ---- a thread for each hog ---- */
 
 static int begun;
@@ -89,6 +116,7 @@ static void a_runtime_begins_again_after_hogs(void) {
 }
 
 int main(void) {
+  RUN(a_queue_moves_beside_long_turns);
   RUN(each_of_many_hogs_runs);
   RUN(more_hogs_than_threads_run_in_turn);
   RUN(a_runtime_begins_again_after_hogs);

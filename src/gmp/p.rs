@@ -48,7 +48,7 @@ pub struct P {
     pub turns: OwnU64,
     /// The `schedtick` at which the backlog had its turn last. Owner: the M.
     pub behind_tick: OwnU64,
-    /// When a hog had its turn here last (SEIZE-C1). Owner: the M.
+    /// When the last turn of a hog began here, or ended if it was held (SEIZE-C1). Owner: the M.
     pub hog_when: OwnI64,
     /// The next and the last of the ids that this P may use. Owner: the M.
     pub goid_next: OwnU64,

@@ -64,8 +64,8 @@
 //!   return: the code continues at the same instruction.
 //!
 //! Turns, and the end of a hold:
-//! * SEIZE-C1 an M takes a hog when it finds nothing else; or if no hog had a turn on this P for three slices.
-//!   Otherwise a G that was readied would wait for one slice of each hog;
+//! * SEIZE-C1 an M takes a hog when it finds nothing else; or if the last turn of a hog on this P ended three slices
+//!   ago. Otherwise a G that was readied would wait for one slice of each hog;
 //! * SEIZE-B1 a stop of all code takes the hogs out of the queue. Their threads go on without Ps, and stop at their
 //!   next call (SEIZE-N3).
 //!
@@ -523,6 +523,8 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
             pp.clear_request(PREEMPT);
             // The slice is over. Otherwise what its next owner readies first counts as its heir, and goes behind all.
             pp.schedtick.bump();
+            // SEIZE-C1: from the end of the turn, which may have been longer than three slices.
+            pp.hog_when.set(now());
             wake::startm_locked(sched, lk, m, pp, false);
         }
         To::Hog(next, others) => {

@@ -177,7 +177,7 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
     None
 }
 
-/// SEIZE-C1: a held thread has a turn in spite of others if none had one here for three slices.
+/// SEIZE-C1: a held thread has a turn in spite of others if the last one here ended three slices ago.
 #[cold]
 fn hog_turn(sched: &Sched, pp: &OwnedP) -> Option<GRef> {
     let now = now();
