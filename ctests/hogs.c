@@ -565,6 +565,7 @@ static void a_stop_waits_for_a_safe_point(void) {
 int main(void) {
   gmx_config config = GMX_CONFIG_INIT;
   config.maxprocs = 1;
+  config.slice_ns = MS;
   config.report = keep_report;
   CHECK_OK(gmx_init(&config));
   RUN_G(others_move_beside_the_code_of_the_host);
