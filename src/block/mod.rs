@@ -10,6 +10,8 @@ pub mod class;
 pub mod cleanup;
 pub mod cond;
 pub mod done;
+pub mod edges;
+pub mod fd;
 pub mod hook;
 pub mod join;
 pub mod mutex;

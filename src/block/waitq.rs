@@ -421,6 +421,18 @@ pub fn wake_some<R>(m: MRef, addr: u64, f: impl FnOnce(&mut Waker<'_>) -> R) -> 
     result
 }
 
+/// WAITQ-B1 and WAITQ-B2 for all waiters at an address, whom the caller readies.
+pub fn end_all(sched: &Sched, addr: u64, list: &mut GList) {
+    let root = sched.sems.root(addr);
+    fence(Ordering::SeqCst);
+    if root.has_waiters() {
+        let mut q = root.queue.lock();
+        let mut waker = Waker::of(&mut q);
+        waker.take_all(addr, Wake::Ready);
+        list.append(&mut waker.end(root));
+    }
+}
+
 /// Readies the Gs whose waits were ended. The caller holds no lock.
 #[inline]
 pub fn ready_all(m: MRef, mut list: GList) {

@@ -1,5 +1,6 @@
 //! The settings that a runtime starts with, and the functions that the layers above pass down to it.
 
+use crate::gmp::g::GList;
 use crate::gmp::m::MRef;
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnUsize};
@@ -55,6 +56,9 @@ pub struct Hooks {
     pub start_thread: unsafe fn(m: MRef) -> Result<(), i32>,
     /// The first function of a G.
     pub g_entry: unsafe extern "C" fn(usize) -> !,
+    /// A descriptor that is watched with this key has these events: puts the Gs whose waits they end into the list. May
+    /// be called with a key whose descriptor is no longer watched.
+    pub io_event: fn(&Sched, key: u64, bits: u32, &mut GList),
     /// Reports an event to the host (a deadlock, a stop that timed out).
     pub report: fn(&Sched, &str),
     /// For a broken invariant: reports the state, and aborts.

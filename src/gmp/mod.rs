@@ -23,6 +23,7 @@ pub mod keys;
 pub mod layout;
 pub mod lock;
 pub mod m;
+pub mod netpoll;
 pub mod p;
 pub mod queue;
 pub mod sched;

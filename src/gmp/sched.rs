@@ -19,6 +19,7 @@ use crate::gmp::hogs::Hogs;
 use crate::gmp::keys::Keys;
 use crate::gmp::lock::SchedLock;
 use crate::gmp::m::{Kind, M, MRef};
+use crate::gmp::netpoll::NetPoll;
 use crate::gmp::timers::NEVER;
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU64};
@@ -164,6 +165,7 @@ pub struct Sched {
     /// The number of threads that wait for the last G or for a deadlock.
     pub watchers: AtomicU32,
     pub watch: Line<Event>,
+    pub net: Line<NetPoll>,
     pub gkeys: Keys,
     pub pkeys: Keys,
     /// The objects that the host holds by handles.
@@ -254,6 +256,7 @@ impl Sched {
             thread_errno: OwnI32::new(0),
             watchers: AtomicU32::new(0),
             watch: Line::new(Event::new()),
+            net: Line::default(),
             gkeys: Keys::new(),
             pkeys: Keys::new(),
             slabs: Slabs::new(),

@@ -66,12 +66,13 @@ pub use loom as checker;
 #[cfg(all(shuttle, not(loom)))]
 pub use shuttle as checker;
 
+use crate::block::edges::Edges;
 use crate::block::join;
 pub use crate::block::waitq::FOREVER;
 use crate::ds::leak::leaked;
 use crate::fiber::stack::{GuardKind, PoolOptions, StackPool};
 use crate::gmp::config::Hooks;
-use crate::gmp::g::{GRef, GStatus, gflag};
+use crate::gmp::g::{GList, GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, Kind, MRef, Mcall, Place};
 use crate::gmp::p::{PREEMPT, PRef, PStatus};
 use crate::gmp::sched::Sched;
@@ -248,6 +249,12 @@ thread_local! {
 
 static POLL: AtomicU32 = AtomicU32::new(0);
 
+/// The keys of a model's descriptors are the addresses of their edges.
+fn io_event(sched: &Sched, key: u64, _: u32, list: &mut GList) {
+    // SAFETY: a model leaks its edges.
+    unsafe { &*(key as *const Edges) }.happen(sched, list);
+}
+
 unsafe extern "C" fn no_entry(_: usize) -> ! {
     unreachable!()
 }
@@ -293,7 +300,7 @@ pub struct Maker(World);
 impl Maker {
     /// A world with `procs` idle Ps, which may have at most `most` Ps later.
     pub fn new(procs: u32, most: u32) -> Maker {
-        let hooks = Hooks { start_thread, g_entry: no_entry, report: |_, _| (), fatal };
+        let hooks = Hooks { start_thread, g_entry: no_entry, io_event, report: |_, _| (), fatal };
         let stacks = StackPool::new(PoolOptions { force_guard: Some(GuardKind::Madvise), mprotect_limit: 1 });
         let sched = Sched::new(hooks, stacks, &POLL, 0).unwrap();
         assert!(crate::sched::life::first_procs(sched, procs));
@@ -425,6 +432,7 @@ impl World {
         for m in self.sched.every_m() {
             m.park.look_at_clock();
         }
+        self.sched.net.poll.look_at_clock();
     }
 
     /// A thread without a P that may hand Ps off, as sysmon does.

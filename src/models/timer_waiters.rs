@@ -205,7 +205,7 @@ fn armed_beside_a_timer_waiter_that_looks() -> impl Fn() {
         let timer_waiter = w.new_worker();
         let armer = w.sched.malloc(Kind::Worker).unwrap();
         assert!(other.arm_at(p, 40));
-        assert_eq!(wake::enlist_idle(sched, &mut sched.lock.lock(), timer_waiter, None), Some(40));
+        assert!(matches!(wake::enlist_idle(sched, &mut sched.lock.lock(), timer_waiter, None), wake::Sleep::Until(40)));
         Timers::remove(&other.timer);
         let t = thread::spawn(move || {
             if early.arm_at(p, 50) {

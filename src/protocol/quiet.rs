@@ -84,6 +84,7 @@ pub fn still(sched: &Sched) -> Option<i32> {
         || sched.npidle.load(Ordering::Relaxed) < sched.procs()
         || sched.nmspinning.load(Ordering::SeqCst) != 0
         || sched.stackwait_len.load(Ordering::SeqCst) != 0
+        || sched.net.waiters.load(Ordering::SeqCst) != 0
         || !lk.no_newm();
     if busy {
         return None;

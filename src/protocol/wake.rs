@@ -91,7 +91,7 @@
 //! * The timer waiter does the work of Go's thread in netpoll that waits for the next timer. It is replaced without
 //!   being woken.
 
-use super::{idle, quiet};
+use super::{idle, netpoll, quiet};
 use crate::gmp::g::GRef;
 use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::{Ctx, Kind, MRef};
@@ -99,7 +99,7 @@ use crate::gmp::p::{FN, OwnedP, PRef, STOP};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
-use crate::sync::{Ordering, fence, now};
+use crate::sync::{Events, Ordering, fence, now};
 
 // ---- the timer waiter -----------------------------------------------------------------------------------------------
 
@@ -147,6 +147,39 @@ pub fn timer_added(sched: &Sched, me: MRef, when: i64) {
 pub fn timer_added_on_the_way(sched: &Sched, me: MRef, when: i64) {
     if me.ctx() != Ctx::Sched || me.p().is_none_or(|pp| !pp.has_nothing()) {
         timer_added(sched, me, when);
+    }
+}
+
+/// NETPOLL-A3: a G waits for a descriptor, and some thread must ask the kernel for it.
+pub fn io_added(sched: &Sched, me: MRef) {
+    // IO: pairs with SPIN in `go_idle` and with WAITER in `enlist_idle`.
+    fence(Ordering::SeqCst);
+    if sched.npidle.load(Ordering::Relaxed) != 0 {
+        have_it_polled(sched, me);
+    }
+}
+
+/// A P is idle, and a G waits for a descriptor: the timer waiter polls, or a searcher becomes it.
+fn have_it_polled(sched: &Sched, me: MRef) {
+    if sched.timer_waiter.load(Ordering::Acquire).is_null() {
+        wakep_slow(sched, me);
+    } else if !sched.net.polls.load(Ordering::Relaxed) {
+        let mut lk = sched.lock.lock();
+        // SAFETY: as in `kick_timer_waiter`.
+        if let Some(m) = unsafe { MRef::from_ptr(sched.timer_waiter.load(Ordering::Relaxed)) }
+            && !sched.net.polls.load(Ordering::Relaxed)
+        {
+            let sleeper = m.park.set();
+            count_wake(sched, sleeper.is_some());
+            lk.wake_after(sleeper);
+        }
+    }
+}
+
+/// As [`io_added`], for the commit of a park: if this M has nothing to run, it goes idle next and asks itself.
+pub fn io_added_on_the_way(sched: &Sched, me: MRef) {
+    if me.ctx() != Ctx::Sched || me.p().is_none_or(|pp| !pp.has_nothing()) {
+        io_added(sched, me);
     }
 }
 
@@ -484,6 +517,9 @@ pub fn look_again(sched: &Sched, me: MRef) {
             kick_timer_waiter(sched, first);
         }
     }
+    if netpoll::is_wanted(sched) {
+        have_it_polled(sched, me);
+    }
     quiet::notify_if_all_idle(sched);
 }
 
@@ -559,12 +595,49 @@ pub fn stopm(sched: &Sched, m: MRef) -> Idle {
     sleep_idle(sched, m, None)
 }
 
+/// How an idle M sleeps.
+#[derive(Clone, Copy)]
+pub enum Sleep {
+    /// In the idle list.
+    Listed,
+    /// As the timer waiter, until this time ([`NEVER`]: until it is woken).
+    Until(i64),
+    /// As before, in the poll (NETPOLL-C1).
+    Polling(i64),
+}
+
+/// NETPOLL-B2 for a thread that slept in the poll and has no P: takes an idle one for the Gs that it readies. True if
+/// it has a P now.
+fn bring(sched: &Sched, m: MRef, events: &mut Events) -> bool {
+    if events.is_empty() {
+        return false;
+    }
+    let pp = {
+        let mut lk = sched.lock.lock();
+        idle::pidleget(sched, &mut lk)
+    };
+    let has_p = pp.is_some();
+    if let Some(pp) = pp {
+        m.acquirep(pp);
+    }
+    let n = netpoll::deliver(sched, m, events);
+    // With a P, this M runs the first of them.
+    if n > usize::from(has_p) {
+        wakep(sched, m);
+    }
+    if has_p && n == 0 {
+        become_spinning(sched, m);
+    }
+    has_p
+}
+
 /// `first`: the earliest timer, if the caller asked for it after SPIN. (To ask is a walk over all Ps.)
 fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
     debug_assert!(m.p().is_none() && !m.spinning.get());
     let old = m.swap_ctx(Ctx::Sched);
     m.parked.set(true);
-    let mut until = {
+    let mut events = Events::new();
+    let mut how = {
         let mut lk = sched.lock.lock();
         if sched.exiting.load(Ordering::Relaxed) {
             m.parked.set(false);
@@ -574,7 +647,14 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
     };
     quiet::notify_if_all_idle(sched);
     let got = loop {
-        let set = m.park.sleep_exactly(until);
+        let set = match how {
+            Sleep::Listed => m.park.sleep_exactly(None),
+            Sleep::Until(when) => m.park.sleep_exactly((when != NEVER).then_some(when)),
+            Sleep::Polling(when) => {
+                let when = (when != NEVER).then_some(when);
+                m.park.sleep_polling(&m.sched().net.poll, when, &mut events)
+            }
+        };
         if set {
             m.park.clear();
             if let Some(pp) = m.take_nextp() {
@@ -589,6 +669,15 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
         }
         if sched.timer_waiter.load(Ordering::Relaxed) == m.as_ptr() {
             idle::take_timer_waiter(sched);
+            if !events.is_empty() {
+                drop(lk);
+                if bring(sched, m, &mut events) {
+                    m.parked.set(false);
+                    m.set_ctx(old);
+                    return Idle::Search;
+                }
+                lk = sched.lock.lock();
+            }
             if next_timer(sched) <= now() {
                 if let Some(pp) = idle::pidleget(sched, &mut lk) {
                     drop(lk);
@@ -600,13 +689,13 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
                 }
                 // Every P is busy: their Ms run the due timers.
                 idle::mput(&mut lk, m);
-                until = None;
+                how = Sleep::Listed;
                 continue;
             }
-            until = enlist_idle(sched, &mut lk, m, None);
+            how = enlist_idle(sched, &mut lk, m, None);
         } else {
             // `m` is in the idle list, or a waker took it out. It may have been the timer waiter before.
-            until = None;
+            how = Sleep::Listed;
         }
     };
     m.parked.set(false);
@@ -614,14 +703,21 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
     match got {
         Some(pp) => {
             m.acquirep(pp);
+            if !events.is_empty() && netpoll::deliver(sched, m, &mut events) > 0 {
+                wakep(sched, m);
+            }
             Idle::Search
         }
-        None => Idle::Exit,
+        None => {
+            // For threads of the host.
+            netpoll::deliver(sched, m, &mut events);
+            Idle::Exit
+        }
     }
 }
 
-/// Puts `m` into the idle list (None), or makes it the timer waiter: returns the time until which it sleeps.
-pub fn enlist_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i64>) -> Option<i64> {
+/// Puts `m` into the idle list, or makes it the timer waiter.
+pub fn enlist_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Option<i64>) -> Sleep {
     let first = first.unwrap_or_else(|| {
         // WAITER: pairs with TIMER in `timer_added`. This M may have been the timer waiter until now, and a thread that
         // arms a timer and still sees it as the timer waiter relies on it. (A caller from `go_idle` has asked after
@@ -630,19 +726,37 @@ pub fn enlist_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Opti
         fence(Ordering::SeqCst);
         next_timer(sched)
     });
-    if first == NEVER || first >= sched.timer_waiter_until.load(Ordering::Relaxed) {
+    // SAFETY: null or an M.
+    let present = unsafe { MRef::from_ptr(sched.timer_waiter.load(Ordering::Relaxed)) };
+    let earlier = first < sched.timer_waiter_until.load(Ordering::Relaxed);
+    let polls = netpoll::is_wanted(sched) && sched.net.poll.works();
+    if let Some(present) = present
+        && sched.net.polls.load(Ordering::Relaxed)
+    {
+        // It goes on, in the poll.
+        if earlier {
+            sched.timer_waiter_until.store(first, Ordering::Relaxed);
+            let sleeper = present.park.set();
+            count_wake(sched, sleeper.is_some());
+            lk.wake_after(sleeper);
+        }
         idle::mput(lk, m);
-        return None;
+        return Sleep::Listed;
+    }
+    if !earlier && !polls {
+        idle::mput(lk, m);
+        return Sleep::Listed;
     }
     if let Some(old) = idle::take_timer_waiter(sched) {
         // The former timer waiter sleeps on in the idle list.
         idle::mput(lk, old);
     }
+    sched.net.polls.store(polls, Ordering::Relaxed);
     sched.timer_waiter_until.store(first, Ordering::Relaxed);
     // Release: pairs with the Acquire in `kick_timer_waiter`. Otherwise `kick_timer_waiter` could compare with the time
     // of an earlier timer waiter.
     sched.timer_waiter.store(m.as_ptr(), Ordering::Release);
-    Some(first)
+    if polls { Sleep::Polling(first) } else { Sleep::Until(first) }
 }
 
 /// Wakes every sleeping M, so that each one sees that the runtime ends.
@@ -659,6 +773,9 @@ pub fn wake_all(sched: &Sched) {
         if let Some(m) = unsafe { MRef::from_ptr(sched.timer_waiter.load(Ordering::Relaxed)) } {
             let _ = m.park.set();
         }
+    }
+    if sched.net.polls.load(Ordering::Relaxed) {
+        sched.net.poll.kick();
     }
     // Their notes are set; now the system wakes the sleepers. For any other M the nudge is a spurious wake-up.
     sched.every_m().filter(|m| m.kind == Kind::Worker).for_each(|m| m.park.nudge());

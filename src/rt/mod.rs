@@ -14,6 +14,7 @@ mod nudge;
 pub mod report;
 pub mod trouble;
 
+use crate::block::fd;
 use crate::fiber::host;
 use crate::fiber::overflow::{self, Fault, Seen};
 use crate::fiber::stack::{PoolOptions, Stack, StackPool};
@@ -384,7 +385,8 @@ fn new_sched(debug: &Debug) -> Result<&'static Sched> {
     gdb::keep();
     std::hint::black_box(&AT_LOAD);
     sys::arch::keep::look_at_registers();
-    let hooks = Hooks { start_thread, g_entry: run::g_entry, report: report::tell, fatal: report::fatal };
+    let hooks =
+        Hooks { start_thread, g_entry: run::g_entry, io_event: fd::event, report: report::tell, fatal: report::fatal };
     let stacks = StackPool::new(PoolOptions { force_guard: debug.guard, ..PoolOptions::default() });
     let sched = Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)?;
     sched.begin_goids_at(FIRST_GOID.load(Ordering::Relaxed));

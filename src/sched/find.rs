@@ -11,7 +11,7 @@ use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::protocol::park::{FAIR_TICK, is_fair_slice, is_fair_switch};
 use crate::protocol::wake::{self, Idle};
-use crate::protocol::{lockedm, preempt, store, syscall, tidy};
+use crate::protocol::{lockedm, netpoll, preempt, store, syscall, tidy};
 use crate::sync::{Ordering, give_way, now, spin_loop};
 
 /// The most Gs that a P takes from the global queue at once.
@@ -118,7 +118,7 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     }
     // PARK-N2
     if (is_fair_slice(pp) || (pp.has_parents() && is_fair_switch(pp)))
-        && let Some(found) = fair_turn(sched, pp)
+        && let Some(found) = fair_turn(sched, m, pp)
     {
         return found;
     }
@@ -135,6 +135,10 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     }
     if let Some(gp) = from_global(sched, pp, GLOBAL_BATCH) {
         return Found::G(gp, false);
+    }
+    // NETPOLL-C2
+    if ask_kernel(sched, m) {
+        return Found::Again;
     }
     if m.spinning.get() || wake::may_spin(sched) {
         if !m.spinning.get() {
@@ -154,8 +158,21 @@ fn find_runnable(sched: &Sched, m: MRef) -> Found {
     }
 }
 
+/// NETPOLL-C2, NETPOLL-C3: whether Gs that waited for descriptors are in the queue of our P now.
+fn ask_kernel(sched: &Sched, m: MRef) -> bool {
+    if !netpoll::is_wanted(sched) {
+        return false;
+    }
+    let alone = m.must_p().has_nothing();
+    let n = netpoll::look(sched, m);
+    if n > usize::from(alone) {
+        wake::wakep(sched, m);
+    }
+    n > 0
+}
+
 /// PARK-N2: a turn for the Gs that the order of the P's own queues could keep waiting forever.
-fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
+fn fair_turn(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<Found> {
     let tick = pp.schedtick.get();
     if !is_fair_slice(pp) {
         // Suspended parents follow one another.
@@ -169,6 +186,8 @@ fn fair_turn(sched: &Sched, pp: &OwnedP) -> Option<Found> {
             return Some(Found::G(gp, true));
         }
     }
+    // NETPOLL-C3: behind the others.
+    ask_kernel(sched, m);
     if let Some(gp) = from_global(sched, pp, 1) {
         return Some(Found::G(gp, false));
     }

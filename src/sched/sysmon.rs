@@ -13,7 +13,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::protocol::preempt::{self, preempt_one};
-use crate::protocol::{rescue, store, syscall, tidy, wake};
+use crate::protocol::{netpoll, rescue, store, syscall, tidy, wake};
 use crate::sched::template::{self, Errand};
 use crate::sync::{Ordering, now};
 use crate::sys;
@@ -81,6 +81,10 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         }
         did |= overdue_timers(sched, m, now);
         did |= rescue::hurry_global(sched, &mut head, now);
+        // NETPOLL-C4
+        if netpoll::next_look(sched).is_some_and(|when| when <= now) && netpoll::look(sched, m) > 0 {
+            wake::wakep(sched, m);
+        }
         let tell = now >= tell_when;
         if tell {
             tell_when = now + preempt::AGAIN;
@@ -151,6 +155,9 @@ fn rest(sched: &Sched, delay: i64, again: i64, slices: &mut u64, latest: i64, lo
         // One that is late waits for the end of a slice, of which `again` tells.
         let (now, late) = (now(), first.saturating_add(GRACE));
         until = until.min(if late > now { late.max(now + SHORTEST) } else { now + LATE });
+    }
+    if let Some(when) = netpoll::next_look(sched) {
+        until = until.min(when.max(now() + SHORTEST));
     }
     let deadline = (until != NEVER).then_some(until);
     if sched.sysmon_note.sleep_until(deadline) {

@@ -12,6 +12,8 @@ pub mod event;
 pub mod lock;
 pub mod note;
 pub mod own;
+#[cfg(not(any(loom, shuttle)))]
+mod poll;
 mod prim;
 mod rank;
 #[cfg(any(loom, shuttle))]
@@ -33,9 +35,12 @@ pub use {
     event::Event,
     lock::RawMutex,
     note::{Note, Sleeper},
+    poll::{Events, Poll},
 };
 #[cfg(any(loom, shuttle))]
-pub use {simple::Event, simple::Note, simple::Sleeper};
+pub use {simple::Event, simple::Events, simple::Note, simple::Poll, simple::Sleeper};
+#[cfg(any(loom, shuttle))]
+use simple as poll;
 
 /// The mutex inside each [`Lock`] and [`Latch`].
 #[cfg(not(any(loom, shuttle)))]

@@ -50,6 +50,86 @@ impl SimpleMutex {
     }
 }
 
+/// What a model's kernel reports: keys with bits.
+#[derive(Default)]
+pub struct Events(Vec<(u64, u32)>);
+
+impl Events {
+    pub fn new() -> Events {
+        Events::default()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+#[derive(Default)]
+struct PollState {
+    ready: Vec<(u64, u32)>,
+    kicked: bool,
+    late: bool,
+}
+
+/// The kernel's part: each event is fetched once, and a kick stays until a sleeper takes it.
+pub struct Poll {
+    state: Mutex<PollState>,
+    changed: Condvar,
+}
+
+impl Default for Poll {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Poll {
+    pub fn new() -> Poll {
+        Poll { state: Mutex::default(), changed: Condvar::new() }
+    }
+    pub fn works(&self) -> bool {
+        true
+    }
+    pub fn open(&self) -> Result<(), i32> {
+        Ok(())
+    }
+    pub fn add(&self, _: i32, _: u64) -> Result<(), i32> {
+        Ok(())
+    }
+    pub fn remove(&self, _: i32) {}
+    pub fn look(&self, events: &mut Events) {
+        events.0 = std::mem::take(&mut self.state.lock().unwrap().ready);
+    }
+    pub fn wait(&self, until: Option<i64>, events: &mut Events) -> bool {
+        let mut state = self.state.lock().unwrap();
+        while state.ready.is_empty() && !state.kicked && !until.is_some_and(|when| when <= now() || state.late) {
+            state = self.changed.wait(state).unwrap();
+        }
+        state.kicked = false;
+        events.0 = std::mem::take(&mut state.ready);
+        true
+    }
+    pub fn kick(&self) {
+        self.state.lock().unwrap().kicked = true;
+        self.changed.notify_one();
+    }
+    /// For models: a descriptor is ready.
+    pub fn happens(&self, key: u64, bits: u32) {
+        self.state.lock().unwrap().ready.push((key, bits));
+        self.changed.notify_one();
+    }
+    /// For models: the clock has moved.
+    pub fn look_at_clock(&self) {
+        let _state = self.state.lock().unwrap();
+        self.changed.notify_one();
+    }
+}
+
 #[must_use]
 pub struct Sleeper(bool);
 
@@ -66,6 +146,8 @@ impl Sleeper {
 #[derive(Default)]
 struct NoteState {
     set: bool,
+    /// The sleeper sleeps there.
+    polls: Option<&'static Poll>,
     /// Every deadline has passed.
     late: bool,
 }
@@ -96,8 +178,15 @@ impl Note {
     }
     /// Wakes the sleeper as well: it may run as soon as the note is set, and a later wake is a spurious wake-up.
     pub fn set(&self) -> Sleeper {
-        self.state.lock().unwrap().set = true;
-        self.changed.notify_one();
+        let poll = {
+            let mut state = self.state.lock().unwrap();
+            state.set = true;
+            state.polls.take()
+        };
+        match poll {
+            Some(poll) => poll.kick(),
+            None => self.changed.notify_one(),
+        }
         Sleeper(true)
     }
     pub fn nudge(&self) {}
@@ -114,6 +203,27 @@ impl Note {
                 return false;
             }
             state = self.changed.wait(state).unwrap();
+        }
+    }
+    pub fn sleep_polling(&self, poll: &'static Poll, deadline: Option<i64>, events: &mut Events) -> bool {
+        events.clear();
+        loop {
+            {
+                let mut state = self.state.lock().unwrap();
+                if state.set {
+                    return true;
+                }
+                state.polls = Some(poll);
+            }
+            poll.wait(deadline, events);
+            let mut state = self.state.lock().unwrap();
+            state.polls = None;
+            if state.set {
+                return true;
+            }
+            if !events.is_empty() || deadline.is_some_and(|when| when <= now() || state.late) {
+                return false;
+            }
         }
     }
     pub fn sleep_exactly(&self, deadline: Option<i64>) -> bool {

@@ -1,0 +1,128 @@
+//! How the Gs that wait for descriptors come back: who asks the kernel what is ready, and when.
+//!
+//! # Problem
+//! The kernel tells what is ready to the thread that asks. If no thread asks, a G waits beside a socket that has data.
+//! If each thread asks all the time, the asking costs more than the work. So: an idle thread sleeps in the kernel's poll
+//! instead of elsewhere; a busy one looks now and then; and there is no moment in which Gs wait, a thread is idle, and
+//! none asks.
+//!
+//! # Words
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | `waiters` | the Gs and threads that wait for a descriptor, or are about to | each waiter, before and after |
+//! | edges of a descriptor | counts its events, for each direction (block/edges.rs) | the thread that delivers |
+//! | `timer_waiter` | the idle M that watches the timers (wake.rs), and the poll | the holder of `sched.lock` |
+//! | `polls` | it sleeps in the poll | as above |
+//! | `looked` | when a thread asked last | that thread |
+//!
+//! # Protocol
+//! The waiter, a G or a thread of the host, whose call would block:
+//! * NETPOLL-A1 it has read the count of edges before that call. Now it adds itself to `waiters`;
+//! * NETPOLL-A2 it waits at the address of the count, if the count is unchanged (WAITQ-A1 to WAITQ-A4). What the call
+//!   has not seen comes as an edge;
+//! * NETPOLL-A3 the commit of its park sees to it that a thread asks: fence; if a P is idle and the timer waiter does
+//!   not poll, it is told to, and if there is none, a searcher is started that becomes it (`wake::io_added`);
+//! * NETPOLL-A4 awake again, it takes itself out of `waiters`, and makes its call again.
+//!
+//! The thread that has asked:
+//! * NETPOLL-B1 for each event: one edge more in each direction that it is about. Then the waiters at that address are
+//!   taken out of their queue (WAITQ-B1, WAITQ-B2);
+//! * NETPOLL-B2 it puts their Gs behind those of its P, or into the global queue. If there are more than it runs next
+//!   itself, it calls another M.
+//!
+//! Who asks:
+//! * NETPOLL-C1 the timer waiter, if there are waiters when an M goes idle. It sleeps in the poll, until the first timer.
+//!   A waker takes it last of all idle Ms, and wakes it by a kick;
+//! * NETPOLL-C2 an M that has no G in its own queues and the global one looks without waiting, before it searches
+//!   further;
+//! * NETPOLL-C3 each P looks without waiting in each fair slice (PARK-N2): its Gs may keep it busy for ever;
+//! * NETPOLL-C4 the watchdog, if nobody has asked for [`LATE`].
+//!
+//! # Invariants
+//! * NETPOLL-I1 `waiters` is never below the number of those that wait.
+//! * NETPOLL-I2 while there is a waiter and an idle P, a thread is in the poll or on its way, or the watchdog looks
+//!   after [`LATE`].
+//! * NETPOLL-I3 no thread has a P in the poll, or holds a lock.
+//! * NETPOLL-I4 an event of a descriptor that was closed since changes nothing: its key is stale (block/fd.rs).
+//! * NETPOLL-I5 an edge that comes behind the waiter's call is not lost: the count is another one then.
+//!
+//! # Orderings
+//! * IO (the fence of NETPOLL-A3, behind A1) pairs with SPIN and WAITER of wake.rs: either the waiter sees the idle P or
+//!   the timer waiter, or the idle M sees `waiters`.
+//! * The count of edges is raised with Release and read with Acquire. WAITQ-A1 and WAITQ-B1 make sure that either the
+//!   waiter sees the new count or the deliverer sees the waiter.
+//!
+//! # Why it ends
+//! Each event is fetched once and adds one edge. A waiter waits again only after another edge.
+//!
+//! # Rejected
+//! * A thread that does nothing but poll: with few connections each message pays for two more changes of threads.
+//! * An M that polls beside one that watches the timers: two threads that are idle in their own ways, and a third rule
+//!   for which of them a waker takes.
+//! * A word for each direction that holds nothing, "ready" or the waiting G, as in Go. One reader only may wait, a
+//!   reader that clears "ready" must not wipe a newer edge, and each end by time, token or close is a case of its own.
+//!   Here the wait table has all of these already.
+//!
+//! # Differences from Go
+//! Go asks only when a P has nothing to run, and otherwise every 10 ms from its watchdog. NETPOLL-C3 is what Go lacks:
+//! a socket behind a hundred Gs that yield is served after 61 switches.
+
+use crate::gmp::g::{GList, GStatus};
+use crate::gmp::m::MRef;
+use crate::gmp::sched::Sched;
+use crate::sync::{Events, Ordering, now};
+
+/// How long the kernel may go unasked while there are waiters.
+pub const LATE: i64 = 1_000_000;
+
+/// Whether any G waits for a descriptor.
+#[inline(always)]
+pub fn is_wanted(sched: &Sched) -> bool {
+    sched.net.waiters.load(Ordering::Relaxed) != 0
+}
+
+/// Whether a thread sleeps in the poll, or is about to.
+fn is_polled(sched: &Sched) -> bool {
+    sched.net.polls.load(Ordering::Relaxed) && !sched.timer_waiter.load(Ordering::Relaxed).is_null()
+}
+
+/// When the watchdog has to look, if no thread does before (NETPOLL-C4). None: it need not.
+pub fn next_look(sched: &Sched) -> Option<i64> {
+    (is_wanted(sched) && !is_polled(sched)).then(|| sched.net.looked.get().saturating_add(LATE))
+}
+
+/// NETPOLL-B1 and the first half of NETPOLL-B2; returns how many Gs were readied. The caller holds no lock.
+pub fn deliver(sched: &Sched, m: MRef, events: &mut Events) -> usize {
+    let mut list = GList::new();
+    for (key, bits) in events.iter() {
+        (sched.hooks.io_event)(sched, key, bits, &mut list);
+    }
+    events.clear();
+    let n = list.len();
+    while let Some(gp) = list.pop_front() {
+        gp.set_status(GStatus::Runnable);
+        match m.p() {
+            Some(pp) => pp.put_last(gp),
+            None => sched.globrunqput(gp),
+        }
+    }
+    sched.net.polled.fetch_add(1, Ordering::Relaxed);
+    sched.net.readied.fetch_add(n as u64, Ordering::Relaxed);
+    sched.net.looked.set(now());
+    n
+}
+
+/// NETPOLL-C2 to NETPOLL-C4: asks without waiting, unless another thread does. Returns how many Gs were readied; the
+/// caller calls another M (NETPOLL-B2).
+#[cold]
+#[inline(never)]
+pub fn look(sched: &Sched, m: MRef) -> usize {
+    if is_polled(sched) || sched.net.looking.swap(true, Ordering::Acquire) {
+        return 0;
+    }
+    let mut events = Events::new();
+    sched.net.poll.look(&mut events);
+    // Release: pairs with the Acquire of the next one that looks.
+    sched.net.looking.store(false, Ordering::Release);
+    deliver(sched, m, &mut events)
+}

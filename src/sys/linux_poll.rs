@@ -1,0 +1,157 @@
+//! Linux: what is ready, by epoll. The contract is in [`crate::sys`].
+//!
+//! No call blocks except [`wait`] with a time. All descriptors are closed by `exec`.
+
+use super::linux::KeepErrno;
+use super::held;
+use core::ffi::c_int;
+use core::mem::MaybeUninit;
+
+/// Ready to read; ready to write; the peer writes no more; both directions are at an end; an error.
+pub const IN: u32 = libc::EPOLLIN as u32;
+pub const OUT: u32 = libc::EPOLLOUT as u32;
+pub const PEER_DONE: u32 = libc::EPOLLRDHUP as u32;
+pub const HANGUP: u32 = libc::EPOLLHUP as u32;
+pub const ERROR: u32 = libc::EPOLLERR as u32;
+
+/// How many events one call fetches.
+const MOST: usize = 128;
+
+/// The key of the kick among the events.
+const KICK: u64 = 0;
+
+/// An epoll and its eventfd.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fds {
+    pub epoll: c_int,
+    pub kick: c_int,
+}
+
+/// Events that were fetched.
+pub struct Events {
+    n: usize,
+    kicked: bool,
+    all: [MaybeUninit<libc::epoll_event>; MOST],
+}
+
+impl Events {
+    pub const fn new() -> Events {
+        Events { n: 0, kicked: false, all: [const { MaybeUninit::uninit() }; MOST] }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    pub fn clear(&mut self) {
+        self.n = 0;
+    }
+
+    /// The key and the bits of each event, except for kicks.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        // SAFETY: `fetch` has written the first `n`.
+        let all = self.all[..self.n].iter().map(|e| unsafe { e.assume_init() });
+        all.map(|e| (e.u64, e.events)).filter(|&(key, _)| key != KICK)
+    }
+}
+
+/// Makes an epoll and its eventfd, or returns an errno.
+pub fn open() -> Result<Fds, i32> {
+    held::nothing_for("epoll_create1");
+    let errno = KeepErrno::new();
+    // SAFETY: takes no memory of ours.
+    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    if epoll < 0 {
+        return Err(errno.now());
+    }
+    // SAFETY: as above.
+    let kick = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    let mut error = if kick < 0 { errno.now() } else { 0 };
+    if error == 0 {
+        // Not edge triggered: a thread that fetches the event without being the one that sleeps leaves it there.
+        error = control(epoll, libc::EPOLL_CTL_ADD, kick, IN, KICK);
+    }
+    if error == 0 {
+        return Ok(Fds { epoll, kick });
+    }
+    close(Fds { epoll, kick });
+    Err(error)
+}
+
+/// Closes both, also copies in a child of fork: that changes nothing in the parent.
+pub fn close(fds: Fds) {
+    let _errno = KeepErrno::new();
+    for fd in [fds.epoll, fds.kick] {
+        if fd >= 0 {
+            // SAFETY: ours.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+fn control(epoll: c_int, what: c_int, fd: c_int, bits: u32, key: u64) -> i32 {
+    let errno = KeepErrno::new();
+    let mut event = libc::epoll_event { events: bits, u64: key };
+    // SAFETY: the event lives for the call.
+    match unsafe { libc::epoll_ctl(epoll, what, fd, &raw mut event) } {
+        0 => 0,
+        _ => errno.now(),
+    }
+}
+
+/// Reports each change of `fd` in the events, with this key, which is not 0; first of all its state now. Or an errno.
+pub fn add(fds: Fds, fd: c_int, key: u64) -> Result<(), i32> {
+    held::nothing_for("epoll_ctl");
+    match control(fds.epoll, libc::EPOLL_CTL_ADD, fd, IN | OUT | PEER_DONE | libc::EPOLLET as u32, key) {
+        0 => Ok(()),
+        errno => Err(errno),
+    }
+}
+
+/// No more events of `fd`, which is still open.
+pub fn remove(fds: Fds, fd: c_int) {
+    held::nothing_for("epoll_ctl");
+    control(fds.epoll, libc::EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+/// Fetches what has happened, and waits for it up to `timeout` nanoseconds (0: not at all; None: forever), or until a
+/// kick. It may return earlier. Errno if the descriptors are not what they were: the host has closed them.
+pub fn wait(fds: Fds, timeout: Option<i64>, events: &mut Events) -> Result<(), i32> {
+    held::nothing_for("epoll_pwait2");
+    let errno = KeepErrno::new();
+    let time = timeout.map(|ns| libc::timespec { tv_sec: ns / 1_000_000_000, tv_nsec: ns % 1_000_000_000 });
+    let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    let at = events.all.as_mut_ptr();
+    // SAFETY: the buffer has room for as many events as it says; no signal mask is passed.
+    let mut n = unsafe { libc::syscall(libc::SYS_epoll_pwait2, fds.epoll, at, MOST, time, 0usize, 0usize) } as isize;
+    if n < 0 && (errno.now() == libc::ENOSYS || errno.now() == libc::EPERM) {
+        let ms = timeout.map_or(-1, |ns| (ns.saturating_add(999_999) / 1_000_000).min(1_000_000_000) as c_int);
+        // SAFETY: as above.
+        n = unsafe { libc::epoll_wait(fds.epoll, at.cast(), MOST as c_int, ms) } as isize;
+    }
+    events.n = n.max(0) as usize;
+    if n < 0 && errno.now() != libc::EINTR {
+        return Err(errno.now());
+    }
+    // SAFETY: the kernel has written the first `n`.
+    events.kicked = events.all[..events.n].iter().any(|e| unsafe { e.assume_init() }.u64 == KICK);
+    Ok(())
+}
+
+/// The thread in [`wait`] returns from it, or the next one that begins it.
+pub fn kick(fds: Fds) {
+    let _errno = KeepErrno::new();
+    let one = 1u64;
+    // SAFETY: 8 bytes of ours. A full counter is readable as well.
+    unsafe { libc::write(fds.kick, (&raw const one).cast(), 8) };
+}
+
+/// After [`wait`]: if there was a kick, later waits do not see it any more.
+pub fn take_kick(fds: Fds, events: &Events) {
+    if events.kicked {
+        let _errno = KeepErrno::new();
+        let mut n = 0u64;
+        // SAFETY: 8 bytes of ours; it does not block.
+        unsafe { libc::read(fds.kick, (&raw mut n).cast(), 8) };
+    }
+}
