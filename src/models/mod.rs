@@ -42,6 +42,7 @@ mod notes;
 mod onces;
 mod parkings;
 mod parks;
+mod polls;
 mod queues;
 mod quiets;
 mod rescues;

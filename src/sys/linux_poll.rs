@@ -2,8 +2,8 @@
 //!
 //! No call blocks except [`wait`] with a time. All descriptors are closed by `exec`.
 
-use super::linux::KeepErrno;
 use super::held;
+use super::linux::KeepErrno;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 

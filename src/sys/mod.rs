@@ -26,10 +26,10 @@ mod linux;
 #[cfg(target_os = "linux")]
 mod linux_mem;
 #[cfg(target_os = "linux")]
+mod linux_thread;
+#[cfg(target_os = "linux")]
 #[path = "linux_poll.rs"]
 pub mod poll;
-#[cfg(target_os = "linux")]
-mod linux_thread;
 #[cfg(target_os = "linux")]
 use linux as os;
 #[cfg(target_os = "linux")]
