@@ -145,8 +145,8 @@ const NOT_YET: u32 = 0;
 const ABOUT_TO: u32 = 1;
 const YES: u32 = 2;
 
-/// How a direction makes its calls, beside those of [`Means`]: a look whether it is ready, and then a call in a syscall,
-/// since another process may be faster.
+/// How a direction makes its calls, beside those of [`Means`]: a look whether it is ready, and then a call in a
+/// syscall, since another process may be faster.
 const WHEN_READY: u8 = 100;
 /// A plain call in a syscall: it is always ready.
 const IN_SYSCALL: u8 = 101;
