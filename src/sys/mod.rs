@@ -22,6 +22,9 @@ pub mod stderr;
 pub mod without;
 
 #[cfg(target_os = "linux")]
+#[path = "linux_io.rs"]
+pub mod io;
+#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod linux_mem;
