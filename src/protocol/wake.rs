@@ -743,12 +743,13 @@ pub fn enlist_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Opti
     // SAFETY: null or an M.
     let present = unsafe { MRef::from_ptr(sched.timer_waiter.load(Ordering::Relaxed)) };
     let earlier = first < sched.timer_waiter_until.load(Ordering::Relaxed);
+    // NETPOLL-I3: an M may be on its way out of the poll.
     let polled = sched.net.polls.load(Ordering::Relaxed);
     let polls = !polled && netpoll::is_wanted(sched) && sched.net.poll.works();
     if let Some(present) = present
         && polled
     {
-        // It goes on, in the poll.
+        // NETPOLL-I3: it stays in the poll.
         if earlier {
             sched.timer_waiter_until.store(first, Ordering::Relaxed);
             let sleeper = present.park.set();
