@@ -789,7 +789,10 @@ fn write_all(
     locked(m, handle, Way::Write, timeout, |mut m, fd, until| {
         loop {
             let r;
-            (m, r) = fd.repeat(m, Way::Write, None, until, |_, _, by| f(fd.number.get(), by, *done));
+            (m, r) = fd.repeat(m, Way::Write, None, until, |_, _, by| match fd.kind() {
+                Kind::Pipe => io::without_signal(|| f(fd.number.get(), by, *done)),
+                _ => f(fd.number.get(), by, *done),
+            });
             match r {
                 Ok(0) => return (m, Err(Error::Os(libc::EIO))),
                 Ok(r) => *done += r,
