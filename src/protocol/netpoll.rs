@@ -20,8 +20,8 @@
 //! * NETPOLL-A1 it has read the count of edges before that call. Now it adds itself to `waiters`;
 //! * NETPOLL-A2 it waits at the address of the count, if the count is unchanged (WAITQ-A1 to WAITQ-A4). What the call
 //!   has not seen comes as an edge;
-//! * NETPOLL-A3 the commit of its park makes sure that a thread asks: if a P is idle and the timer waiter does not poll,
-//!   it is told to, and if there is none, a searcher is started that becomes it (`wake::io_added`);
+//! * NETPOLL-A3 the commit of its park makes sure that a thread asks: if a P is idle and the timer waiter does not
+//!   poll, it is told to, and if there is none, a searcher is started that becomes it (`wake::io_added`);
 //! * NETPOLL-A4 awake again, it takes itself out of `waiters`, and makes its call again.
 //!
 //! The thread that has asked:
