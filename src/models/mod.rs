@@ -264,9 +264,9 @@ unsafe fn start_thread(m: MRef) -> Result<(), i32> {
     Ok(())
 }
 
-fn wait_for_host(who: Needs) {
+fn wait_for_host(now: Needs) {
     match &world().thread_needs {
-        Some((needs, free)) if *needs == who => _ = free.wait(0, None),
+        Some((needs, free)) if *needs == now => _ = free.wait(0, None),
         _ => (),
     }
 }
