@@ -441,8 +441,8 @@ CHECK_UNUSED static void wait_start(struct fd_waiter *w, enum place place, const
   int64_t before = place == ON_G ? count_waiting() : 0;
   place_start(&w->placed, place, waits_for_fd, w);
   spin_until(load(&w->begun));
-  if (place == ON_G) spin_until(count_waiting() > before);
-  else if (place == ON_THREAD) spin_until(thread_state(load(&w->thread)) == 'S');
+  if (place == ON_G) spin_until(load(&w->done) || count_waiting() > before);
+  else if (place == ON_THREAD) spin_until(load(&w->done) || thread_state(load(&w->thread)) == 'S');
 }
 
 CHECK_UNUSED static gmx_status wait_end(struct fd_waiter *w) {
