@@ -134,7 +134,7 @@ fn in_syscall(m: MRef, f: extern "C" fn(*mut c_void), arg: *mut c_void) -> gmx_s
     // Before the way out: from there on it may go on elsewhere.
     gp.ties.set(gp.ties.get() + 1);
     lockedm::lock(m, gp);
-    let m = run::exit_syscall(m, gp);
+    let m = park::exit_syscall(m, gp);
     call(m, gp, f, arg);
     let m = run::close_open_brackets(m, gp);
     gp.ties.set(gp.ties.get() - 1);

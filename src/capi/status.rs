@@ -68,6 +68,7 @@ pub(super) fn from(e: Error) -> gmx_status {
         Error::Stale => GMX_ESTALE,
         Error::ShutDown => GMX_ESHUTDOWN,
         Error::Closed => GMX_ECLOSED,
+        Error::Os(errno) => -errno,
     }
 }
 

@@ -7,7 +7,6 @@
 use super::*;
 use crate::gmp::m::{Ctx, MRef};
 use crate::protocol::{park, syscall};
-use crate::sched::run;
 use crate::sys::arch::stack_pointer;
 use crate::sys::call;
 use std::ffi::c_void;
@@ -53,7 +52,7 @@ pub extern "C" fn gmx_exit_syscall() -> gmx_status {
     if m.ctx() != Ctx::Syscall {
         return GMX_EPERM;
     }
-    let m = Inside::already(run::exit_syscall(m, park::running(m)));
+    let m = Inside::already(park::exit_syscall(m, park::running(m)));
     if m.must_p().requests() != 0 {
         m.then(park::safepoint).end();
     } else {

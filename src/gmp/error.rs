@@ -17,6 +17,8 @@ pub enum Error {
     ShutDown,
     /// A channel is closed.
     Closed,
+    /// An errno of the system.
+    Os(i32),
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

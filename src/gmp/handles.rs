@@ -18,6 +18,7 @@ pub enum Kind {
     Timer,
     Scope,
     Class,
+    Fd,
 }
 
 /// A type of such objects.
@@ -29,7 +30,7 @@ pub unsafe trait Object: Default + Sync + 'static {
 }
 
 /// The slabs of one runtime; null where none is made yet.
-pub struct Slabs([AtomicPtr<c_void>; Kind::Class as usize + 1]);
+pub struct Slabs([AtomicPtr<c_void>; Kind::Fd as usize + 1]);
 
 impl Slabs {
     pub(super) fn new() -> Slabs {

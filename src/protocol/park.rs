@@ -564,6 +564,18 @@ pub fn safepoint(m: MRef) -> MRef {
     unsafe { mcall(m, gp, Mcall::Yield(place)) }
 }
 
+/// Exits a syscall, through the scheduler if there is no P.
+///
+/// # Migrates
+#[inline]
+pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
+    if syscall::exitsyscall(m, gp) {
+        return m;
+    }
+    // SAFETY: gp runs here and found no P.
+    unsafe { mcall(m, gp, Mcall::ExitSyscallNoP) }
+}
+
 // ---- begin and end --------------------------------------------------------------------------------------------------
 
 /// Runs a new G at once, before its parent continues: the parent's continuation is what other Ps may steal.

@@ -308,21 +308,9 @@ fn mend_slow(mut m: MRef, gp: GRef) -> MRef {
         super::world::start_the_world(m);
     }
     if m.ctx() == Ctx::Syscall {
-        m = exit_syscall(m, gp);
+        m = park::exit_syscall(m, gp);
     }
     m
-}
-
-/// Exits a syscall, through the scheduler if there is no P.
-///
-/// # Migrates
-#[inline]
-pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
-    if syscall::exitsyscall(m, gp) {
-        return m;
-    }
-    // SAFETY: gp runs here and found no P.
-    unsafe { park::mcall(m, gp, Mcall::ExitSyscallNoP) }
 }
 
 /// The end of a thread of the host that has an M.

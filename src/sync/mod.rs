@@ -30,6 +30,8 @@ pub use prim::{
 pub use prim::{futex, give_away, nothing_is_gone, refuse_heavy_fence, set_now, touch, without_order};
 pub use rank::{Rank, holding_any, list as rank_list, locks_need, record_holds, step, tell_holds};
 
+#[cfg(any(loom, shuttle))]
+use simple as poll;
 #[cfg(not(any(loom, shuttle)))]
 pub use {
     event::Event,
@@ -39,8 +41,6 @@ pub use {
 };
 #[cfg(any(loom, shuttle))]
 pub use {simple::Event, simple::Events, simple::Note, simple::Poll, simple::Sleeper};
-#[cfg(any(loom, shuttle))]
-use simple as poll;
 
 /// The mutex inside each [`Lock`] and [`Latch`].
 #[cfg(not(any(loom, shuttle)))]

@@ -17,7 +17,7 @@ macro_rules! zeros {
     )*};
 }
 
-zeros!(Dl_info pthread_attr_t sched_param sigaction sigevent sigset_t stack_t stat timespec utsname);
+zeros!(Dl_info iovec msghdr pthread_attr_t sched_param sigaction sigevent sigset_t stack_t stat timespec utsname);
 
 /// The value that is all zeros.
 #[inline(always)]

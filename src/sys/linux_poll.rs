@@ -2,17 +2,18 @@
 //!
 //! No call blocks except [`wait`] with a time. All descriptors are closed by `exec`.
 
-use super::linux::KeepErrno;
 use super::held;
+use super::linux::KeepErrno;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
-/// Ready to read; ready to write; the peer writes no more; both directions are at an end; an error.
+/// Ready to read; ready to write; the peer writes no more; both directions are at an end; an error; urgent data.
 pub const IN: u32 = libc::EPOLLIN as u32;
 pub const OUT: u32 = libc::EPOLLOUT as u32;
 pub const PEER_DONE: u32 = libc::EPOLLRDHUP as u32;
 pub const HANGUP: u32 = libc::EPOLLHUP as u32;
 pub const ERROR: u32 = libc::EPOLLERR as u32;
+pub const URGENT: u32 = libc::EPOLLPRI as u32;
 
 /// How many events one call fetches.
 const MOST: usize = 128;
@@ -102,7 +103,7 @@ fn control(epoll: c_int, what: c_int, fd: c_int, bits: u32, key: u64) -> i32 {
 /// Reports each change of `fd` in the events, with this key, which is not 0; first of all its state now. Or an errno.
 pub fn add(fds: Fds, fd: c_int, key: u64) -> Result<(), i32> {
     held::nothing_for("epoll_ctl");
-    match control(fds.epoll, libc::EPOLL_CTL_ADD, fd, IN | OUT | PEER_DONE | libc::EPOLLET as u32, key) {
+    match control(fds.epoll, libc::EPOLL_CTL_ADD, fd, IN | OUT | PEER_DONE | URGENT | libc::EPOLLET as u32, key) {
         0 => Ok(()),
         errno => Err(errno),
     }

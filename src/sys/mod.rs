@@ -22,14 +22,17 @@ pub mod stderr;
 pub mod without;
 
 #[cfg(target_os = "linux")]
+#[path = "linux_io.rs"]
+pub mod io;
+#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod linux_mem;
 #[cfg(target_os = "linux")]
+mod linux_thread;
+#[cfg(target_os = "linux")]
 #[path = "linux_poll.rs"]
 pub mod poll;
-#[cfg(target_os = "linux")]
-mod linux_thread;
 #[cfg(target_os = "linux")]
 use linux as os;
 #[cfg(target_os = "linux")]

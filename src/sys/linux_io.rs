@@ -1,0 +1,349 @@
+//! Linux: calls on the descriptors of the host. The contract is in [`crate::sys`].
+//!
+//! A result is a number, or a negative errno. A call that a signal has interrupted is made again. No call here switches
+//! stacks, and none waits unless its descriptor makes it wait ([`Means::Plain`]).
+//!
+//! A pointer comes from the host. The system checks it, and writes no more there than the length says.
+
+use super::linux::KeepErrno;
+use super::{c, held};
+use core::ffi::{c_int, c_void};
+use core::mem;
+
+pub use libc::{iovec, msghdr, sockaddr};
+
+/// How a descriptor is read or written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Means {
+    /// A socket, which does not wait.
+    Socket,
+    /// A stream socket of the Unix domain. As `Socket`, and a read says whether it ended at a border that is no end of
+    /// the data: sent descriptors, another writer.
+    UnixStream,
+    /// A plain call: the descriptor does not wait, or the caller may.
+    Plain,
+    /// A call that does not wait although the descriptor does. Some files have none: EOPNOTSUPP.
+    NoWait,
+}
+
+/// What a descriptor is, as far as that matters to its calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// A regular file, a directory, a block device: always ready, as the system sees it.
+    File,
+    Tcp,
+    UnixStream,
+    Socket,
+    /// A pipe, a terminal, an eventfd...
+    Other,
+}
+
+const NO_WAIT: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+
+/// Makes a call until no signal interrupts it.
+fn again(mut call: impl FnMut() -> isize) -> isize {
+    let errno = KeepErrno::new();
+    loop {
+        let n = call();
+        if n >= 0 {
+            return n;
+        }
+        match errno.now() {
+            libc::EINTR => {}
+            e => return -(e as isize),
+        }
+    }
+}
+
+/// As [`again`], for a call that is not made twice.
+fn once(call: impl FnOnce() -> c_int) -> i32 {
+    let errno = KeepErrno::new();
+    let n = call();
+    if n < 0 { -errno.now() } else { n }
+}
+
+/// The kind of a descriptor; EBADF if it is none.
+pub fn kind(fd: c_int) -> Result<Kind, i32> {
+    held::nothing_for("getsockopt");
+    match option(fd, libc::SO_TYPE) {
+        Ok(libc::SOCK_STREAM) => {}
+        Ok(_) => return Ok(Kind::Socket),
+        Err(libc::ENOTSOCK) => return file_kind(fd),
+        Err(e) => return Err(e),
+    }
+    Ok(match (option(fd, libc::SO_DOMAIN), option(fd, libc::SO_PROTOCOL)) {
+        (Ok(libc::AF_UNIX), _) => Kind::UnixStream,
+        (Ok(libc::AF_INET | libc::AF_INET6), Ok(libc::IPPROTO_TCP)) => Kind::Tcp,
+        _ => Kind::Socket,
+    })
+}
+
+fn file_kind(fd: c_int) -> Result<Kind, i32> {
+    let mut stat: libc::stat = c::zeros();
+    // SAFETY: `stat` is writable.
+    match once(|| unsafe { libc::fstat(fd, &mut stat) }) {
+        0 => Ok(match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Kind::File,
+            _ => Kind::Other,
+        }),
+        e => Err(-e),
+    }
+}
+
+/// A number that a socket tells of itself; or an errno.
+fn option(fd: c_int, name: c_int) -> Result<c_int, i32> {
+    let (mut value, mut size) = (0 as c_int, mem::size_of::<c_int>() as libc::socklen_t);
+    // SAFETY: both are writable, and the size is that of the value.
+    match once(|| unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &mut size) }) {
+        0 => Ok(value),
+        e => Err(-e),
+    }
+}
+
+/// Whether calls on the descriptor do not wait (O_NONBLOCK).
+pub fn is_nonblocking(fd: c_int) -> bool {
+    // SAFETY: asks for flags.
+    let flags = once(|| unsafe { libc::fcntl(fd, libc::F_GETFL, 0) });
+    flags >= 0 && flags & libc::O_NONBLOCK != 0
+}
+
+/// Sets or clears O_NONBLOCK, which all descriptors of the same file have in common. Returns whether it was done.
+pub fn set_nonblocking(fd: c_int, on: bool) -> bool {
+    // SAFETY: asks for flags.
+    let flags = once(|| unsafe { libc::fcntl(fd, libc::F_GETFL, 0) });
+    if flags < 0 {
+        return false;
+    }
+    let new = if on { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
+    // SAFETY: sets flags.
+    once(|| unsafe { libc::fcntl(fd, libc::F_SETFL, new) }) == 0
+}
+
+/// Another number for the same file, or a negative errno.
+pub fn duplicate(fd: c_int) -> i32 {
+    held::nothing_for("fcntl");
+    // SAFETY: makes a descriptor.
+    once(|| unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })
+}
+
+/// Closes a descriptor that its owner has given away. It is closed also if the system reports an error.
+pub fn close(fd: c_int) {
+    held::nothing_for("close");
+    let _errno = KeepErrno::new();
+    c::close(fd);
+}
+
+/// Which of these events (as for poll) are there now; errors, hang-ups and a number that is none always count.
+pub fn ready(fd: c_int, events: u32) -> u32 {
+    held::nothing_for("poll");
+    let mut p = libc::pollfd { fd, events: events as i16, revents: 0 };
+    // SAFETY: one pollfd.
+    let n = again(|| unsafe { libc::poll(&mut p, 1, 0) } as isize);
+    if n > 0 { u32::from(p.revents as u16) } else { 0 }
+}
+
+/// In the result of [`ready`]: the number is none.
+pub const NOT_OPEN: u32 = libc::POLLNVAL as u32;
+
+/// Bytes that were read, or a negative errno; and whether there may be more although they are fewer than wanted.
+pub type Got = (isize, bool);
+
+/// # Safety
+/// `buf` is the host's, with room for `n` bytes.
+pub unsafe fn read(fd: c_int, by: Means, buf: *mut c_void, n: usize) -> Got {
+    held::nothing_for("a read");
+    let v = iovec { iov_base: buf, iov_len: n };
+    match by {
+        // SAFETY: the caller's promise.
+        Means::Socket => (again(|| unsafe { libc::recv(fd, buf, n, NO_WAIT) }), false),
+        // SAFETY: the caller's promise.
+        Means::Plain => (again(|| unsafe { libc::read(fd, buf, n) }), true),
+        // SAFETY: the caller's promise.
+        Means::UnixStream | Means::NoWait => unsafe { readv(fd, by, &raw const v, 1) },
+    }
+}
+
+/// # Safety
+/// `v` is the host's, with `n` elements, as readv wants them.
+pub unsafe fn readv(fd: c_int, by: Means, v: *const iovec, n: c_int) -> Got {
+    held::nothing_for("a read");
+    match by {
+        Means::Socket | Means::UnixStream => {
+            let mut msg = message(v, n);
+            // SAFETY: the message lives for the call, and the rest is the caller's promise.
+            let got = again(|| unsafe { libc::recvmsg(fd, &mut msg, NO_WAIT) });
+            (got, msg.msg_flags & libc::MSG_CTRUNC != 0)
+        }
+        // SAFETY: the caller's promise.
+        Means::Plain => (again(|| unsafe { libc::readv(fd, v, n) }), true),
+        // SAFETY: the caller's promise.
+        Means::NoWait => (again(|| unsafe { at_once(libc::SYS_preadv2, fd, v, n) }), true),
+    }
+}
+
+/// # Safety
+/// `buf` is the host's, with `n` bytes.
+pub unsafe fn write(fd: c_int, by: Means, buf: *const c_void, n: usize) -> isize {
+    held::nothing_for("a write");
+    let v = iovec { iov_base: buf.cast_mut(), iov_len: n };
+    match by {
+        // SAFETY: the caller's promise.
+        Means::Socket | Means::UnixStream => again(|| unsafe { libc::send(fd, buf, n, NO_WAIT) }),
+        // SAFETY: the caller's promise.
+        Means::Plain => again(|| unsafe { libc::write(fd, buf, n) }),
+        // SAFETY: the caller's promise.
+        Means::NoWait => unsafe { writev(fd, by, &raw const v, 1) },
+    }
+}
+
+/// # Safety
+/// `v` is the host's, with `n` elements, as writev wants them.
+pub unsafe fn writev(fd: c_int, by: Means, v: *const iovec, n: c_int) -> isize {
+    held::nothing_for("a write");
+    match by {
+        Means::Socket | Means::UnixStream => {
+            let msg = message(v, n);
+            // SAFETY: the message lives for the call, and the rest is the caller's promise.
+            again(|| unsafe { libc::sendmsg(fd, &msg, NO_WAIT) })
+        }
+        // SAFETY: the caller's promise.
+        Means::Plain => again(|| unsafe { libc::writev(fd, v, n) }),
+        // SAFETY: the caller's promise.
+        Means::NoWait => again(|| unsafe { at_once(libc::SYS_pwritev2, fd, v, n) }),
+    }
+}
+
+/// preadv2 or pwritev2, at the place where the file is, without waiting.
+///
+/// # Safety
+/// As for [`readv`] or [`writev`].
+unsafe fn at_once(call: libc::c_long, fd: c_int, v: *const iovec, n: c_int) -> isize {
+    const HERE: usize = usize::MAX;
+    // The kernel takes the offset in two halves.
+    // SAFETY: the caller's promise.
+    let r = unsafe { libc::syscall(call, fd, v, n as usize, HERE, HERE, libc::RWF_NOWAIT) } as isize;
+    if r < 0 && c::errno() == libc::ENOSYS {
+        c::set_errno(libc::EOPNOTSUPP);
+    }
+    r
+}
+
+/// A message without an address and without control data.
+fn message(v: *const iovec, n: c_int) -> msghdr {
+    let mut msg: msghdr = c::zeros();
+    msg.msg_iov = v.cast_mut();
+    msg.msg_iovlen = n as _;
+    msg
+}
+
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn recv(fd: c_int, buf: *mut c_void, n: usize, flags: c_int) -> isize {
+    held::nothing_for("recv");
+    // SAFETY: the caller's promise.
+    again(|| unsafe { libc::recv(fd, buf, n, flags | NO_WAIT) })
+}
+
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn send(fd: c_int, buf: *const c_void, n: usize, flags: c_int) -> isize {
+    held::nothing_for("send");
+    // SAFETY: the caller's promise.
+    again(|| unsafe { libc::send(fd, buf, n, flags | NO_WAIT) })
+}
+
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn recvfrom(
+    fd: c_int,
+    buf: *mut c_void,
+    n: usize,
+    flags: c_int,
+    addr: *mut sockaddr,
+    len: *mut u32,
+) -> isize {
+    held::nothing_for("recvfrom");
+    // SAFETY: the caller's promise.
+    again(|| unsafe { libc::recvfrom(fd, buf, n, flags | NO_WAIT, addr, len) })
+}
+
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn sendto(fd: c_int, buf: *const c_void, n: usize, flags: c_int, addr: *const sockaddr, len: u32) -> isize {
+    held::nothing_for("sendto");
+    // SAFETY: the caller's promise.
+    again(|| unsafe { libc::sendto(fd, buf, n, flags | NO_WAIT, addr, len) })
+}
+
+/// Received descriptors are closed by exec.
+///
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> isize {
+    held::nothing_for("recvmsg");
+    // SAFETY: the caller's promise.
+    again(|| unsafe { libc::recvmsg(fd, msg, flags | NO_WAIT | libc::MSG_CMSG_CLOEXEC) })
+}
+
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> isize {
+    held::nothing_for("sendmsg");
+    // SAFETY: the caller's promise.
+    again(|| unsafe { libc::sendmsg(fd, msg, flags | NO_WAIT) })
+}
+
+/// Takes a connection. It waits if the descriptor does. EINTR: that connection has failed, and the next is to be tried.
+///
+/// # Safety
+/// `addr` is null, or as long as `len` says.
+pub unsafe fn accept(fd: c_int, addr: *mut sockaddr, len: *mut u32) -> isize {
+    held::nothing_for("accept4");
+    // SAFETY: the caller's promise.
+    match again(|| unsafe { libc::accept4(fd, addr, len, libc::SOCK_CLOEXEC) } as isize) {
+        n if n == -(libc::ECONNABORTED as isize) || n == -(libc::EPROTO as isize) => -(libc::EINTR as isize),
+        n => n,
+    }
+}
+
+/// Begins to connect. EINPROGRESS: [`connected`] says later what came of it. A descriptor that waits is told not to for
+/// the time of the call.
+///
+/// # Safety
+/// `addr` is as long as `len` says.
+pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: u32) -> i32 {
+    held::nothing_for("connect");
+    let waits = !is_nonblocking(fd);
+    if waits {
+        set_nonblocking(fd, true);
+    }
+    // SAFETY: the caller's promise.
+    let r = once(|| unsafe { libc::connect(fd, addr, len) });
+    if waits {
+        set_nonblocking(fd, false);
+    }
+    r
+}
+
+/// What came of [`connect`]: 0, a negative errno, or EAGAIN while it is not known.
+pub fn connected(fd: c_int) -> isize {
+    if ready(fd, libc::POLLOUT as u32) == 0 {
+        return -(libc::EAGAIN as isize);
+    }
+    match option(fd, libc::SO_ERROR) {
+        Ok(0) => {}
+        Ok(e) | Err(e) => return -(e as isize),
+    }
+    let mut name = mem::MaybeUninit::<libc::sockaddr_storage>::uninit();
+    let mut len = mem::size_of_val(&name) as libc::socklen_t;
+    // SAFETY: both are writable, and the length is that of the name.
+    once(|| unsafe { libc::getpeername(fd, name.as_mut_ptr().cast(), &mut len) }) as isize
+}
+
+pub fn shutdown(fd: c_int, how: c_int) -> i32 {
+    held::nothing_for("shutdown");
+    // SAFETY: takes numbers.
+    once(|| unsafe { libc::shutdown(fd, how) })
+}
