@@ -573,7 +573,7 @@ static void nothing_is_read_at_once(void) {
     CHECK_EQ(gmx_read(pair.p[0], &byte, 0, GMX_FOREVER), 0);
     CHECK_EQ(gmx_read(pair.p[0], NULL, 0, GMX_FOREVER), 0);
     CHECK_EQ(gmx_readv(pair.p[0], &v, 1, GMX_FOREVER), 0);
-    CHECK_EQ(gmx_readv(pair.p[0], NULL, 0, GMX_FOREVER), 0);
+    CHECK_EQ(gmx_readv(pair.p[0], &v, 0, GMX_FOREVER), 0);
     CHECK_OK(gmx_write(pair.p[1], "", 0, GMX_FOREVER, &done));
     CHECK_EQ(done, 0);
     done = 77;
