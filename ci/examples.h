@@ -148,3 +148,11 @@ extern gmx_chan *answers;
 extern int answer;
 extern size_t chosen;
 #endif
+
+#ifdef EXAMPLE_gmx_poll_set_deadline
+extern gmx_poll conn;
+#endif
+
+#ifdef EXAMPLE_gmx_wait_fd
+extern int fd;
+#endif

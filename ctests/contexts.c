@@ -11,6 +11,8 @@
 #include "objects.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 enum {
   ok = GMX_OK,
@@ -24,6 +26,7 @@ enum {
   dlock = GMX_EDEADLK,
   stale = GMX_ESTALE,
   closed = GMX_ECLOSED,
+  badf = GMX_EBADF,
   n_a = 1
 };
 
@@ -272,6 +275,33 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(now,                    EVERYWHERE(ok))                                                         \
   X(sleep_1ns,              BLOCKS(ok))                                                             \
   X(sleep_0,                BLOCKS(ok))                                                             \
+  /* descriptors */                                                                                   \
+  X(poll_open,              EVERYWHERE(ok))                                                           \
+  X(poll_open_wrong,        EVERYWHERE(inval))                                                        \
+  X(poll_open_none,         EVERYWHERE(badf))                                                         \
+  X(poll_fd,                EVERYWHERE(ok))                                                           \
+  X(poll_fd_none,           EVERYWHERE(badf))                                                         \
+  X(poll_wait,              BLOCKS(tmout))                                                            \
+  X(poll_wait_wrong,        EVERYWHERE(inval))                                                        \
+  X(poll_set_deadline,      EVERYWHERE(ok))                                                           \
+  X(poll_set_deadline_wrong,EVERYWHERE(inval))                                                        \
+  X(poll_release,           BLOCKS(ok))                                                               \
+  X(poll_release_null,      EVERYWHERE(inval))                                                        \
+  X(close_none,             BLOCKS(badf))                                                             \
+  X(wait_fd,                BLOCKS(tmout))                                                            \
+  X(wait_fd_wrong,          EVERYWHERE(inval))                                                        \
+  X(read_timeout,           BLOCKS(tmout))                                                            \
+  X(read_none,              BLOCKS(badf))                                                             \
+  X(write_some,             BLOCKS(ok))                                                               \
+  X(readv_timeout,          BLOCKS(tmout))                                                            \
+  X(writev_some,            BLOCKS(ok))                                                               \
+  X(recv_and_so_on,         BLOCKS(tmout))                                                            \
+  X(send_and_so_on,         BLOCKS(ok))                                                               \
+  X(transfers_null,         EVERYWHERE(inval))                                                        \
+  X(poll_shutdown,          EVERYWHERE(ok))                                                           \
+  X(connect_none,           BLOCKS(badf))                                                             \
+  X(accept_none,            BLOCKS(badf))                                                             \
+  X(connect_null,           EVERYWHERE(inval))                                                        \
   /* seeing inside */                                                                               \
   X(read_sched_stats,       EVERYWHERE(ok))                                                         \
   X(read_sched_stats_null,  EVERYWHERE(inval))                                                      \
@@ -307,6 +337,7 @@ struct fixture {
   gmx_coro coro;  /* stands still */
   gmx_g where;    /* where parked tells that it is */
   gmx_waitgroup counted; /* goroutines of gmx_waitgroup_go */
+  gmx_poll near, far, opened; /* two ends of a pair, and what the call has opened */
   uint32_t spawned;
   bool joined, readied; /* whether the call has joined `ended`, readied `parked` */
 };
@@ -344,6 +375,10 @@ static void fixture_make(struct fixture *f) {
   f->w.mem.struct_size = sizeof f->w.mem;
   CHECK_OK(gmx_waitgroup_add(&f->w.some, 1));
   CHECK_OK(gmx_coro_new(yields, f, NULL, &f->coro));
+  int pair[2];
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  CHECK_OK(gmx_poll_open(pair[0], 0, &f->near));
+  CHECK_OK(gmx_poll_open(pair[1], 0, &f->far));
   f->parked = go_joinable(own_and_park, f);
   f->waiting = go_joinable(wait_for_hold, f);
   f->ended = go_joinable(end_at_once, f);
@@ -354,6 +389,9 @@ static void fixture_make(struct fixture *f) {
 /* Each refused call must have left the Gs of the fixture as they were. */
 static void fixture_end(struct fixture *f) {
   CHECK_OK(gmx_coro_free(f->coro));
+  if (f->near) CHECK_OK(gmx_close(f->near));
+  CHECK_OK(gmx_close(f->far));
+  if (f->opened) CHECK_OK(gmx_close(f->opened));
   if (!f->readied) CHECK_OK(gmx_ready(f->parked));
   join(f->parked);
   CHECK_STATUS(gmx_join(f->ended, GMX_FOREVER), f->joined ? GMX_ESTALE : GMX_OK);
@@ -1447,6 +1485,128 @@ CALL(now) {
 }
 CALL(sleep_1ns) { return USED, gmx_sleep(1); }
 CALL(sleep_0) { return USED, gmx_sleep(0); }
+
+CALL(poll_open) { return gmx_poll_open(null_fd, GMX_POLL_BORROW, &f->opened); }
+CALL(poll_open_wrong) {
+  CHECK_STATUS(gmx_poll_open(null_fd, 0, NULL), GMX_EINVAL);
+  return gmx_poll_open(null_fd, 2, &f->opened);
+}
+CALL(poll_open_none) { return gmx_poll_open(-1, 0, &f->opened); }
+CALL(poll_fd) { return gmx_poll_fd(f->near) >= 0 ? GMX_OK : gmx_poll_fd(f->near); }
+CALL(poll_fd_none) {
+  USED;
+  CHECK_STATUS(gmx_poll_set_deadline(0, GMX_POLL_IN, 0), GMX_EBADF);
+  CHECK_STATUS(gmx_poll_shutdown(0, SHUT_RD), GMX_EBADF);
+  return gmx_poll_fd(0);
+}
+CALL(poll_wait) {
+  uint32_t ready;
+  return gmx_poll_wait(f->near, GMX_POLL_IN, 1000000, &ready);
+}
+CALL(poll_wait_wrong) {
+  uint32_t ready;
+  CHECK_STATUS(gmx_poll_wait(f->near, 0, 0, &ready), GMX_EINVAL);
+  CHECK_STATUS(gmx_poll_wait(f->near, GMX_POLL_IN | 2, 0, &ready), GMX_EINVAL);
+  return gmx_poll_wait(f->near, GMX_POLL_IN, 0, NULL);
+}
+CALL(poll_set_deadline) { return gmx_poll_set_deadline(f->near, GMX_POLL_IN | GMX_POLL_OUT, GMX_FOREVER); }
+CALL(poll_set_deadline_wrong) {
+  CHECK_STATUS(gmx_poll_set_deadline(f->near, GMX_POLL_ERR, 0), GMX_EINVAL);
+  return gmx_poll_set_deadline(f->near, 0, 0);
+}
+CALL(poll_release) {
+  int fd;
+  gmx_status s = gmx_poll_release(f->near, &fd);
+  if (s != GMX_OK) return s;
+  CHECK_STATUS(gmx_close(f->near), GMX_EBADF);
+  f->near = 0;
+  CHECK_EQ(close(fd), 0);
+  return s;
+}
+CALL(poll_release_null) { return gmx_poll_release(f->near, NULL); }
+CALL(close_none) { return USED, gmx_close(0); }
+CALL(wait_fd) {
+  uint32_t ready;
+  return gmx_wait_fd(gmx_poll_fd(f->near), GMX_POLL_IN, 1000000, &ready);
+}
+CALL(wait_fd_wrong) {
+  uint32_t ready;
+  USED;
+  CHECK_STATUS(gmx_wait_fd(null_fd, 0, 0, &ready), GMX_EINVAL);
+  return gmx_wait_fd(null_fd, GMX_POLL_IN, 0, NULL);
+}
+CALL(read_timeout) {
+  char c;
+  return gmx_read(f->near, &c, 1, 1000000);
+}
+CALL(read_none) {
+  char c;
+  USED;
+  return gmx_read(0, &c, 1, GMX_FOREVER);
+}
+CALL(write_some) { return gmx_write(f->near, "x", 1, GMX_FOREVER, NULL); }
+CALL(readv_timeout) {
+  char c;
+  struct iovec v = {&c, 1};
+  return gmx_readv(f->near, &v, 1, 1000000);
+}
+CALL(writev_some) {
+  char c = 'x';
+  struct iovec v = {&c, 1};
+  size_t done = 7;
+  gmx_status s = gmx_writev(f->near, &v, 1, GMX_FOREVER, &done);
+  CHECK_EQ(done, s == GMX_OK);
+  return s;
+}
+CALL(recv_and_so_on) {
+  char c;
+  struct iovec v = {&c, 1};
+  struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
+  gmx_status s = gmx_recv(f->near, &c, 1, 0, 1000000);
+  CHECK_STATUS(gmx_recvfrom(f->near, &c, 1, 0, NULL, NULL, 0), s);
+  CHECK_STATUS(gmx_recvmsg(f->near, &msg, 0, 0), s);
+  return s;
+}
+CALL(send_and_so_on) {
+  char c = 'x';
+  struct iovec v = {&c, 1};
+  struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
+  gmx_status s = gmx_send(f->near, &c, 1, 0, GMX_FOREVER);
+  CHECK_STATUS(gmx_sendto(f->near, &c, 1, 0, NULL, 0, GMX_FOREVER), s);
+  CHECK_STATUS(gmx_sendmsg(f->near, &msg, 0, GMX_FOREVER), s);
+  return s == 1 ? GMX_OK : s;
+}
+CALL(transfers_null) {
+  struct sockaddr addr;
+  CHECK_STATUS(gmx_read(f->near, NULL, 1, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_write(f->near, NULL, 1, 0, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_readv(f->near, NULL, 1, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_writev(f->near, NULL, 1, 0, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_recv(f->near, NULL, 1, 0, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_send(f->near, NULL, 1, 0, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_recvmsg(f->near, NULL, 0, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_sendmsg(f->near, NULL, 0, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_recvfrom(f->near, NULL, 0, 0, &addr, NULL, 0), GMX_EINVAL);
+  return gmx_sendto(f->near, NULL, 1, 0, NULL, 0, 0);
+}
+CALL(poll_shutdown) { return gmx_poll_shutdown(f->near, SHUT_RD); }
+CALL(connect_none) {
+  struct sockaddr addr = {0};
+  USED;
+  return gmx_connect(0, &addr, sizeof addr, 1000000);
+}
+CALL(accept_none) {
+  gmx_poll conn;
+  USED;
+  return gmx_accept(0, &conn, NULL, NULL, 1000000);
+}
+CALL(connect_null) {
+  struct sockaddr addr;
+  gmx_poll conn;
+  CHECK_STATUS(gmx_accept(f->near, NULL, NULL, NULL, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_accept(f->near, &conn, &addr, NULL, 0), GMX_EINVAL);
+  return gmx_connect(f->near, NULL, 0, 0);
+}
 
 CALL(read_sched_stats) {
   gmx_status s = gmx_read_sched_stats(&f->w.sched);

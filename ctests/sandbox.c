@@ -11,12 +11,15 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #if defined __x86_64__
 #define ARCH AUDIT_ARCH_X86_64
@@ -45,7 +48,12 @@ static void is_not_in_the_list(int sig, siginfo_t *info, void *context) {
   Y(restart_syscall) Y(rt_sigaction) Y(rt_sigpending) Y(rt_sigprocmask) Y(rt_sigreturn) Y(rt_sigtimedwait)            \
   Y(sched_yield) Y(write)
 
-enum { MOST = 64 };
+/* Where descriptors have handles, also. */
+#define DESCRIPTORS                                                                                                    \
+  Z(accept4) Z(connect) Z(epoll_create1) Z(epoll_ctl) Z(epoll_pwait) Z(epoll_pwait2) Z(eventfd2) Z(fcntl)             \
+  Z(getpeername) Z(getsockopt) Z(preadv2) Z(readv) Z(recvfrom) Z(recvmsg) Z(sendmsg) Z(sendto) Z(shutdown) Z(writev)
+
+enum { MOST = 80 };
 
 /* Every call that is not in the list ends in `otherwise`. */
 static void allow(const long *list, unsigned n, uint32_t otherwise) {
@@ -67,7 +75,7 @@ static void allow(const long *list, unsigned n, uint32_t otherwise) {
   if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0) _exit(77);
 }
 
-static void allow_the_list(void) {
+static void allow_the_list(bool descriptors) {
   static const long list[] = {
 #define X(name) SYS_##name,
       LIST
@@ -75,8 +83,17 @@ static void allow_the_list(void) {
       SYS_poll,
 #endif
 #undef X
+#define Z(name) SYS_##name,
+      DESCRIPTORS
+#ifdef SYS_epoll_wait
+      SYS_epoll_wait,
+#endif
+#undef Z
   };
-  allow(list, sizeof list / sizeof *list, SECCOMP_RET_TRAP);
+  /* those of the descriptors come last */
+  unsigned without = 0;
+  while (list[without] != SYS_accept4) without++;
+  allow(list, descriptors ? sizeof list / sizeof *list : without, SECCOMP_RET_TRAP);
 }
 
 /* The kernel kills the process for anything else. */
@@ -170,15 +187,110 @@ static void waits_forever(void *arg) { CHECK_OK(gmx_park(NULL, NULL, arg)); }
 static void in_the_sandbox(void *arg) {
   unsetenv("GMX_MAXPROCS");
   CHECK_OK(gmx_init(NULL));
-  allow_the_list();
+  allow_the_list(false);
   CHECK_OK(gmx_main(works, NULL));
   if (arg) CHECK_STATUS(gmx_main(waits_forever, "the end"), GMX_EDEADLK); /* threads are counted, a report is written */
   else CHECK_OK(gmx_shutdown(60000 * MS));
 }
 
-static void runs(void *arg) {
+/* ---- descriptors ---- */
+
+static struct {
+  int near, far, listener, client, from, to;
+  struct sockaddr_in addr;
+} fds;
+
+static void make_descriptors(void) {
+  int two[2];
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, two), 0);
+  fds.near = two[0], fds.far = two[1];
+  CHECK_EQ(pipe(two), 0);
+  fds.from = two[0], fds.to = two[1];
+  fds.listener = socket(AF_INET, SOCK_STREAM, 0);
+  fds.client = socket(AF_INET, SOCK_STREAM, 0);
+  fds.addr = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof fds.addr;
+  CHECK_EQ(bind(fds.listener, (struct sockaddr *)&fds.addr, len), 0);
+  CHECK_EQ(listen(fds.listener, 1), 0);
+  CHECK_EQ(getsockname(fds.listener, (struct sockaddr *)&fds.addr, &len), 0);
+}
+
+static gmx_poll handle_of(int fd, uint32_t flags) {
+  gmx_poll p;
+  CHECK_OK(gmx_poll_open(fd, flags, &p));
+  return p;
+}
+
+static void sends_back(void *arg) {
+  gmx_poll p = *(gmx_poll *)arg;
+  char c;
+  struct iovec v = {&c, 1};
+  for (gmx_status n; (n = gmx_readv(p, &v, 1, GMX_FOREVER)) > 0;) CHECK_OK(gmx_writev(p, &v, 1, GMX_FOREVER, NULL));
+}
+
+static void there_and_back(gmx_poll near, gmx_poll far) {
+  gmx_g g = go_joinable(sends_back, &far);
+  char c = 'a';
+  struct iovec v = {&c, 1};
+  struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
+  for (int i = 0; i < 10; i++) {
+    CHECK_OK(gmx_write(near, &c, 1, GMX_FOREVER, NULL));
+    CHECK_EQ(gmx_read(near, &c, 1, GMX_FOREVER), 1);
+    CHECK_EQ(gmx_sendmsg(near, &msg, 0, GMX_FOREVER), 1);
+    CHECK_EQ(gmx_recvmsg(near, &msg, 0, GMX_FOREVER), 1);
+    CHECK_EQ(gmx_send(near, &c, 1, 0, GMX_FOREVER), 1);
+    CHECK_EQ(gmx_recv(near, &c, 1, 0, GMX_FOREVER), 1);
+    CHECK_EQ(gmx_sendto(near, &c, 1, 0, NULL, 0, GMX_FOREVER), 1);
+    CHECK_EQ(gmx_recvfrom(near, &c, 1, 0, NULL, NULL, GMX_FOREVER), 1);
+  }
+  CHECK_OK(gmx_poll_shutdown(near, SHUT_RDWR));
+  join(g);
+  CHECK_OK(gmx_close(near));
+  CHECK_OK(gmx_close(far));
+}
+
+static void connects(void *arg) {
+  CHECK_OK(gmx_connect(*(gmx_poll *)arg, (struct sockaddr *)&fds.addr, sizeof fds.addr, GMX_FOREVER));
+}
+
+static void uses_descriptors(void *arg) {
+  (void)arg;
+  there_and_back(handle_of(fds.near, 0), handle_of(fds.far, GMX_POLL_BORROW));
+  gmx_poll listener = handle_of(fds.listener, 0), client = handle_of(fds.client, 0), conn;
+  gmx_g g = go_joinable(connects, &client);
+  CHECK_OK(gmx_accept(listener, &conn, NULL, NULL, GMX_FOREVER));
+  join(g);
+  there_and_back(client, conn);
+  CHECK_OK(gmx_close(listener));
+  for (uint32_t flags = GMX_POLL_BORROW;; flags = 0) {
+    gmx_poll from = handle_of(fds.from, flags), to = handle_of(fds.to, flags);
+    char c = 'b';
+    struct iovec v = {&c, 1};
+    CHECK_STATUS(gmx_read(from, &c, 1, MS), GMX_ETIMEDOUT);
+    CHECK_OK(gmx_write(to, &c, 1, GMX_FOREVER, NULL));
+    CHECK_OK(gmx_writev(to, &v, 1, GMX_FOREVER, NULL));
+    CHECK_EQ(gmx_readv(from, &v, 1, GMX_FOREVER), 1);
+    CHECK_EQ(gmx_read(from, &c, 1, GMX_FOREVER), 1);
+    uint32_t ready;
+    CHECK_STATUS(gmx_wait_fd(gmx_poll_fd(from), GMX_POLL_IN, MS, &ready), GMX_ETIMEDOUT);
+    CHECK_OK(gmx_close(from));
+    CHECK_OK(gmx_close(to));
+    if (flags == 0) break;
+  }
+}
+
+static void has_descriptors_in_the_sandbox(void *arg) {
+  (void)arg;
+  make_descriptors();
+  CHECK_OK(gmx_init(NULL));
+  allow_the_list(true);
+  CHECK_OK(gmx_main(uses_descriptors, NULL));
+  CHECK_OK(gmx_shutdown(60000 * MS));
+}
+
+static void runs_in(void (*sandbox)(void *), void *arg) {
   static child c;
-  child_run(&c, 100, in_the_sandbox, arg);
+  child_run(&c, 100, sandbox, arg);
   if (WIFEXITED(c.status) && WEXITSTATUS(c.status) == 77) {
     check_say("  no filter can be installed here");
     exit(77);
@@ -446,12 +558,14 @@ static void membarrier_may_go(void) {
   runs_well(membarrier_goes);
 }
 
-static void a_program_runs_and_shuts_down(void) { runs(NULL); }
-static void a_deadlock_is_told(void) { runs(&turn); }
+static void a_program_runs_and_shuts_down(void) { runs_in(in_the_sandbox, NULL); }
+static void a_deadlock_is_told(void) { runs_in(in_the_sandbox, &turn); }
+static void descriptors_have_handles(void) { runs_in(has_descriptors_in_the_sandbox, NULL); }
 
 int main(void) {
   RUN(a_program_runs_and_shuts_down);
   RUN(a_deadlock_is_told);
+  RUN(descriptors_have_handles);
   RUN(all_is_made_at_the_start);
   RUN(the_numbers_must_fit);
   RUN(no_file_is_opened);

@@ -102,6 +102,11 @@
 #endif
 #endif
 
+/* Of the system: <sys/socket.h>, <sys/uio.h>. */
+struct sockaddr;
+struct iovec;
+struct msghdr;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -3013,6 +3018,433 @@ GMX_API gmx_status gmx_timer_stop(gmx_timer timer, bool *stopped);
  * same: the timer is stopped only.
  */
 GMX_API gmx_status gmx_timer_free(gmx_timer timer, bool *stopped);
+
+/* ---- Descriptors ------------------------------------------------------------------------------------------------ */
+
+/*
+ * A goroutine that reads from a socket should not keep a thread for that. So the library makes each call on a
+ * descriptor without waiting; if there is nothing to do, the goroutine parks, and continues when the system says that
+ * the descriptor is ready. gmx_poll_open gives a handle to a descriptor: a socket, a pipe, an eventfd, a terminal, a
+ * file. The calls of the next two sections take handles. After gmx_close a handle names nothing, also when the system
+ * uses the number again.
+ *
+ *     gmx_poll conn;
+ *     gmx_status status = gmx_poll_open(fd, 0, &conn);
+ *     if (status != GMX_OK) return status;
+ *     char line[128];
+ *     status = gmx_read(conn, line, sizeof line, 5000000000);
+ *     if (status > 0) status = gmx_write(conn, line, (size_t)status, GMX_FOREVER, NULL);
+ *     gmx_close(conn);
+ *
+ * Any number of goroutines and threads may use a handle at the same time. Those that read take turns in the order in
+ * which they come, and so do those that write: what a gmx_write writes is not mixed with what another one does. A
+ * reader and a writer do not wait for each other.
+ *
+ * Two limits end a wait: the timeout of the call, and the deadline of the handle (gmx_poll_set_deadline).
+ *
+ * Regular files are always ready, as the system sees it: a call on one takes its thread for as long as it lasts, as
+ * between gmx_enter_syscall and gmx_exit_syscall. So does a call on a borrowed descriptor that waits and cannot be
+ * told not to, such as a terminal; it is made when there is something to do.
+ */
+
+/**
+ * For gmx_poll_open: the descriptor remains the caller's. The library neither closes it nor changes its flags, and the
+ * caller closes it only after gmx_close.
+ */
+#define GMX_POLL_BORROW 1
+
+/**
+ * Something can be read, a connection can be accepted, or there is nothing more to come.
+ */
+#define GMX_POLL_IN 1
+
+/**
+ * Something can be written, or the attempt to connect is over.
+ */
+#define GMX_POLL_OUT 4
+
+/**
+ * An error.
+ */
+#define GMX_POLL_ERR 8
+
+/**
+ * The other end is closed.
+ */
+#define GMX_POLL_HUP 16
+
+/**
+ * The other end writes no more.
+ */
+#define GMX_POLL_RDHUP 8192
+
+/**
+ * A descriptor that goroutines wait for. A handle is never used again, and 0 is no handle.
+ */
+typedef uint64_t gmx_poll;
+
+/**
+ * Gives a handle to a descriptor. The descriptor belongs to the handle from here on, and gmx_close closes it, unless
+ * flags is GMX_POLL_BORROW.
+ *
+ * O_NONBLOCK is set, except for borrowed descriptors, for files, and for 0, 1 and 2, which other processes may share.
+ * Nothing else of the descriptor changes, and it is not used before the first call.
+ *
+ * Owns: the descriptor is the handle's if GMX_OK, unless it is borrowed.
+ * Returns: GMX_OK; GMX_EBADF if fd is not open; GMX_EINVAL if out is NULL or flags has another bit; GMX_ENOTSUP after a
+ * start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN; the errno of the system, negated, if it has no
+ * descriptors for the library.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_poll_open(int32_t fd, uint32_t flags, gmx_poll *out);
+
+/**
+ * The number of the descriptor, for calls of the system that the library does not have, such as setsockopt. It is
+ * good until gmx_close.
+ *
+ * Returns: the number; GMX_EBADF after gmx_close, or if there never was such a handle.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_poll_fd(gmx_poll p);
+
+/**
+ * Waits until the descriptor is ready for one of events: GMX_POLL_IN, GMX_POLL_OUT, or both. An error or a hang-up
+ * always ends the wait; with GMX_POLL_IN so does an end that writes no more. *ready says what is there, in the bits of
+ * poll. It may be gone when the caller uses it, if others use the descriptor too.
+ *
+ * The deadlines of the handle do not end this wait. Several callers may wait for the same.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile; GMX_EINVAL if ready is NULL
+ * or events has neither bit or another one; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_poll_wait(gmx_poll p, uint32_t events, int64_t timeout, uint32_t *ready);
+
+/**
+ * Sets the moment, on the clock of gmx_now, at which calls in a direction end with GMX_ETIMEDOUT: those that wait now
+ * as well as later ones, also if there is something to read. which: GMX_POLL_IN for reads and accepts, GMX_POLL_OUT
+ * for writes and connects, or both. GMX_FOREVER: no deadline, as at the beginning. A deadline limits a conversation of
+ * many calls, of which each has its timeout as well.
+ *
+ *     gmx_status status = gmx_poll_set_deadline(conn, GMX_POLL_IN | GMX_POLL_OUT, gmx_now() + 30000000000);
+ *
+ * Returns: GMX_OK; GMX_EBADF if p is closed; GMX_EINVAL if which has neither bit or another one.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_poll_set_deadline(gmx_poll p, uint32_t which, int64_t when);
+
+/**
+ * Ends the handle as gmx_close does, and gives the descriptor back: it stays open. Its O_NONBLOCK stays as it is.
+ *
+ * Blocks: as gmx_close.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: the descriptor is the caller's again.
+ * Returns: as gmx_close; GMX_EINVAL if fd is NULL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_poll_release(gmx_poll p, int32_t *fd);
+
+/**
+ * Ends a handle, and closes its descriptor unless that is borrowed. Each call that waits there returns GMX_EBADF, and
+ * each later one does; gmx_close returns when the last of them has left.
+ *
+ * Blocks: the calling goroutine (on a foreign thread, the thread) for a moment, or until a call has returned that was
+ * made on a thread of its own: on a file, or on a descriptor that waits.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: the handle is gone, and so is the descriptor unless it is borrowed.
+ * Returns: GMX_OK; GMX_EBADF if it is closed already, or is being closed; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_close(gmx_poll p);
+
+/**
+ * As gmx_poll_wait, for a descriptor without a handle, which stays the caller's. It must not be closed meanwhile. For
+ * one wait: several are cheaper with a handle.
+ *
+ *     uint32_t ready;
+ *     gmx_status status = gmx_wait_fd(fd, GMX_POLL_IN, GMX_FOREVER, &ready);
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if fd is not open; GMX_EINVAL if ready is NULL or events has
+ * neither bit or another one; otherwise as gmx_poll_open; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t timeout, uint32_t *ready);
+
+/* ---- Reading and writing ---------------------------------------------------------------------------------------- */
+
+/*
+ * These calls are read, write, recv, send and their like, on the handles of the section before. Each has a timeout in
+ * nanoseconds: GMX_FOREVER for none; with 0 or less the call only tries, and returns GMX_ETIMEDOUT where it would have
+ * to wait. A call that does not wait lets others run at the end of the goroutine's time slice.
+ *
+ * A number of bytes is the status; an error of the system is its errno, negated. A write to a socket whose other end
+ * is closed returns GMX_EPIPE and raises no SIGPIPE; a write to a pipe without a reader also raises SIGPIPE, unless the
+ * thread blocks that signal, as the library's own threads do.
+ *
+ *     char head[4], body[4096];
+ *     struct iovec parts[2] = {{head, sizeof head}, {body, sizeof body}};
+ *     gmx_status n = gmx_readv(conn, parts, 2, 1000000000);
+ *     size_t done = 0;
+ *     if (n > 0) n = gmx_write(conn, body, sizeof body, 1000000000, &done);
+ *     if (n == GMX_ETIMEDOUT) printf("only %zu bytes were written\n", done);
+ */
+
+/**
+ * Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of bytes; 0 at the end of the data, and at once if n is 0; GMX_ETIMEDOUT; GMX_ECANCELED;
+ * GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL if buf is NULL and n is not 0;
+ * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_read(gmx_poll p, void *buf, size_t n, int64_t timeout);
+
+/**
+ * Writes all n bytes, and waits where the descriptor takes no more. *done says how many bytes were written, whatever the
+ * status is; done may be NULL.
+ *
+ * What is written is not mixed with what other callers write by this handle, unless the call ends early.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: GMX_OK when all is written; and when less is: GMX_EPIPE if the other end is closed; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL if buf is NULL
+ * and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_write(gmx_poll p,
+                     const void *buf,
+                     size_t n,
+                     int64_t timeout,
+                     size_t *done);
+
+/**
+ * As gmx_read, into n places one after the other.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of bytes; 0 at the end of the data, and at once if there is no room for any; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL if v is NULL or
+ * n is negative; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_readv(gmx_poll p, const struct iovec *v, int32_t n, int64_t timeout);
+
+/**
+ * As gmx_write, from n places one after the other.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: GMX_OK when all is written; and when less is: GMX_EPIPE if the other end is closed; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL if v is NULL or
+ * n is negative; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_writev(gmx_poll p, const struct iovec *v, int32_t n, int64_t timeout, size_t *done);
+
+/**
+ * One recv: what is there, or one message. flags: as for recv. The call of the system never waits, so MSG_WAITALL has no
+ * effect. A message of no bytes is 0, as is the end of a stream.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of bytes; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open
+ * for this; GMX_EINVAL if buf is NULL and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other
+ * errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_recv(gmx_poll p,
+                    void *buf,
+                    size_t n,
+                    int32_t flags,
+                    int64_t timeout);
+
+/**
+ * One send: of a stream as much as there is room for, or one message. flags: as for send; MSG_NOSIGNAL is always set.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of bytes; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open
+ * for this; GMX_EINVAL if buf is NULL and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other
+ * errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_send(gmx_poll p, const void *buf, size_t n, int32_t flags, int64_t timeout);
+
+/**
+ * One recvmsg. Descriptors that come with the message are closed by exec: MSG_CMSG_CLOEXEC is always set.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: received descriptors are the caller's.
+ * Returns: the number of bytes; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open
+ * for this; GMX_EINVAL if msg is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the
+ * system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_recvmsg(gmx_poll p, struct msghdr *msg, int32_t flags, int64_t timeout);
+
+/**
+ * One sendmsg. MSG_NOSIGNAL is always set.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of bytes; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open
+ * for this; GMX_EINVAL if msg is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the
+ * system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_sendmsg(gmx_poll p, const struct msghdr *msg, int32_t flags, int64_t timeout);
+
+/**
+ * One recvfrom. *len is the room at addr, and then the length of the address, as a socklen_t; both may be NULL.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of bytes; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open
+ * for this; GMX_EINVAL if buf is NULL and n is not 0, or if one of addr and len is NULL; GMX_ENOMEM;
+ * GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_recvfrom(gmx_poll p,
+                        void *buf,
+                        size_t n,
+                        int32_t flags,
+                        struct sockaddr *addr,
+                        uint32_t *len,
+                        int64_t timeout);
+
+/**
+ * One sendto. len is the length of the address.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of bytes; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open
+ * for this; GMX_EINVAL if buf is NULL and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other
+ * errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_sendto(gmx_poll p,
+                      const void *buf,
+                      size_t n,
+                      int32_t flags,
+                      const struct sockaddr *addr,
+                      uint32_t len,
+                      int64_t timeout);
+
+/* ---- Connections ------------------------------------------------------------------------------------------------ */
+
+/*
+ * A listener is a socket that the host has made, bound and told to listen, with a handle (gmx_poll_open). gmx_accept
+ * gives a handle to each connection. A client makes a socket, gets a handle for it, and connects.
+ *
+ *     for (gmx_poll conn; gmx_accept(listener, &conn, NULL, NULL, GMX_FOREVER) == GMX_OK;) {
+ *       if (gmx_spawn(serve, (void *)(uintptr_t)conn) != GMX_OK) gmx_close(conn);
+ *     }
+ */
+
+/**
+ * Ends a direction of a connection for good, as shutdown does: SHUT_RD, SHUT_WR or SHUT_RDWR. Calls that wait there
+ * return; the handle stays.
+ *
+ * Returns: GMX_OK; GMX_EBADF if p is closed; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_poll_shutdown(gmx_poll p, int32_t how);
+
+/**
+ * Connects a socket to an address of len bytes, and waits until the connection is there. After an error close the handle:
+ * an attempt that was given up may still succeed later. A second gmx_connect waits for the attempt that is under way.
+ *
+ * A borrowed socket whose calls wait has O_NONBLOCK for the moment in which the attempt begins.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this;
+ * GMX_EINVAL if addr is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system,
+ * negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_connect(gmx_poll p,
+                       const struct sockaddr *addr,
+                       uint32_t len,
+                       int64_t timeout);
+
+/**
+ * Waits for a connection of a listener, and gives a handle to it: *out, which owns its descriptor. Its descriptor is closed
+ * by exec, and O_NONBLOCK is not set. Connections that fail before they are taken are left out.
+ *
+ * addr: for the address of the other end; *len is the room there, and then its length, as a socklen_t. Both may be NULL.
+ *
+ * On a borrowed listener whose calls wait, a connection that another process takes first leaves the call on its thread
+ * until the next one comes, whatever the timeout is.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the new handle and its descriptor are the caller's, until gmx_close.
+ * Returns: GMX_OK; -EMFILE and the like if there are no more descriptors: the connection waits for a later call;
+ * GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL
+ * if out is NULL, or one of addr and len is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of
+ * the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_accept(gmx_poll p,
+                      gmx_poll *out,
+                      struct sockaddr *addr,
+                      uint32_t *len,
+                      int64_t timeout);
 
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
 

@@ -22,23 +22,31 @@ use crate::block::fd;
 use crate::sys::io::{iovec, msghdr, sockaddr};
 use std::ffi::c_void;
 
-/// Reads into a buffer that is there, or that is empty.
+/// Whether a buffer is there, or has no bytes.
 fn is_buffer(buf: *const c_void, n: usize) -> bool {
     !buf.is_null() || n == 0
 }
 
-/// A status, and at `done` how much was written.
+/// The call of a write whose arguments are right, if they are. In any case, `done` says how much was written.
 ///
 /// # Safety
 /// `done` is null or writable.
-unsafe fn written(write: impl FnOnce(&mut usize) -> crate::gmp::Result<()>, done: *mut usize) -> gmx_status {
+unsafe fn written(
+    right: bool,
+    done: *mut usize,
+    write: impl FnOnce(MRef, &mut usize) -> crate::gmp::Result<()>,
+) -> gmx_status {
     let mut n = 0;
-    let r = write(&mut n);
+    let status = match right.then(may_wait) {
+        None => GMX_EINVAL,
+        Some(Ok(m)) => tried(write(*m, &mut n)),
+        Some(Err(status)) => status,
+    };
     if !done.is_null() {
         // SAFETY: the caller's promise.
         unsafe { *done = n };
     }
-    tried(r)
+    status
 }
 
 /// Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time.
@@ -96,14 +104,12 @@ pub unsafe extern "C" fn gmx_write(
     timeout: i64,
     done: *mut usize,
 ) -> gmx_status {
-    if !is_buffer(buf, n) {
-        return GMX_EINVAL;
-    }
-    match may_wait() {
+    let write = |m, done: &mut usize| {
         // SAFETY: the caller's promise.
-        Ok(m) => unsafe { written(|done| fd::write(*m, p, buf, n, timeout, done), done) },
-        Err(status) => status,
-    }
+        unsafe { fd::write(m, p, buf, n, timeout, done) }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { written(is_buffer(buf, n), done, write) }
 }
 
 /// As gmx_read, into n places one after the other.
@@ -158,14 +164,12 @@ pub unsafe extern "C" fn gmx_writev(
     timeout: i64,
     done: *mut usize,
 ) -> gmx_status {
-    if v.is_null() || n < 0 {
-        return GMX_EINVAL;
-    }
-    match may_wait() {
+    let write = |m, done: &mut usize| {
         // SAFETY: the caller's promise.
-        Ok(m) => unsafe { written(|done| fd::writev(*m, p, v, n as usize, timeout, done), done) },
-        Err(status) => status,
-    }
+        unsafe { fd::writev(m, p, v, n as usize, timeout, done) }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { written(!v.is_null() && n >= 0, done, write) }
 }
 
 /// One recv: what is there, or one message. flags: as for recv. The call of the system never waits, so MSG_WAITALL has no

@@ -170,7 +170,8 @@ unsafe fn told(r: crate::gmp::Result<u32>, ready: *mut u32) -> gmx_status {
 /// many calls, of which each has its timeout as well.
 ///
 /// ```c
-/// gmx_status status = gmx_poll_set_deadline(conn, GMX_POLL_IN | GMX_POLL_OUT, gmx_now() + 30000000000);
+/// int64_t at = gmx_now() + 30000000000;
+/// if (gmx_poll_set_deadline(conn, GMX_POLL_IN | GMX_POLL_OUT, at) != GMX_OK) return;
 /// ```
 ///
 /// Blocks: never.
@@ -251,7 +252,7 @@ pub extern "C" fn gmx_close(p: gmx_poll) -> gmx_status {
 ///
 /// ```c
 /// uint32_t ready;
-/// gmx_status status = gmx_wait_fd(fd, GMX_POLL_IN, GMX_FOREVER, &ready);
+/// if (gmx_wait_fd(fd, GMX_POLL_IN, GMX_FOREVER, &ready) != GMX_OK) return;
 /// ```
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.

@@ -720,6 +720,7 @@ unsafe extern "C" fn forked() {
     // SAFETY: a Sched is never freed, and its memory is in the child as well.
     if let Some(sched) = unsafe { SCHED.load(Ordering::Relaxed).as_ref() } {
         FIRST_GOID.store(sched.goids(0), Ordering::Relaxed);
+        sched.net.poll.close_copies();
     }
     let survivor = MRef::current().and_then(|m| m.g()).map_or(0, |gp| gp.goid.get());
     SURVIVOR.store(survivor, Ordering::Relaxed);

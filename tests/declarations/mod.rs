@@ -225,6 +225,12 @@ impl Parser {
                 }
                 None
             }
+            // a type of the system
+            "struct" => {
+                self.word();
+                self.sign(';');
+                None
+            }
             // the status codes as other readers see them, and bodies
             "enum" | "extern" => {
                 self.skip_braces();
@@ -265,11 +271,16 @@ impl Parser {
 
     /// A type with the name that it declares, "" if there is none: `const char *name`, `void (*fn)(void *)`.
     fn declarator(&mut self) -> (String, Type) {
-        let (mut base, mut constant) = (None, false);
+        let (mut base, mut constant, mut is_struct) = (None, false, false);
         loop {
             match self.tokens.peek() {
                 Some(Token::Word(word)) if word == "const" => constant = true,
-                Some(Token::Word(word)) if word == "volatile" || word == "struct" => {}
+                Some(Token::Word(word)) if word == "volatile" => {}
+                Some(Token::Word(word)) if word == "struct" => is_struct = true,
+                // To other languages a struct of the system is memory at an address.
+                Some(Token::Word(word)) if is_struct && !word.starts_with("gmx_") && base.is_none() => {
+                    base = Some("void".to_string());
+                }
                 Some(Token::Word(word)) if base.is_none() => base = Some(word.clone()),
                 _ => break,
             }

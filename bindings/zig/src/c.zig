@@ -409,6 +409,42 @@ pub extern fn gmx_ticker_reset(timer: Timer, period: i64, stopped: ?*bool) Statu
 pub extern fn gmx_timer_stop(timer: Timer, stopped: ?*bool) Status;
 pub extern fn gmx_timer_free(timer: Timer, stopped: ?*bool) Status;
 
+// ---- Descriptors
+
+pub const GMX_POLL_BORROW = 1;
+pub const GMX_POLL_IN = 1;
+pub const GMX_POLL_OUT = 4;
+pub const GMX_POLL_ERR = 8;
+pub const GMX_POLL_HUP = 16;
+pub const GMX_POLL_RDHUP = 8192;
+pub const Poll = u64;
+pub extern fn gmx_poll_open(fd: i32, flags: u32, out: ?*Poll) Status;
+pub extern fn gmx_poll_fd(p: Poll) Status;
+pub extern fn gmx_poll_wait(p: Poll, events: u32, timeout: i64, ready: ?*u32) Status;
+pub extern fn gmx_poll_set_deadline(p: Poll, which: u32, when: i64) Status;
+pub extern fn gmx_poll_release(p: Poll, fd: ?*i32) Status;
+pub extern fn gmx_close(p: Poll) Status;
+pub extern fn gmx_wait_fd(fd: i32, events: u32, timeout: i64, ready: ?*u32) Status;
+
+// ---- Reading and writing
+
+pub extern fn gmx_read(p: Poll, buf: ?*anyopaque, n: usize, timeout: i64) Status;
+pub extern fn gmx_write(p: Poll, buf: ?*const anyopaque, n: usize, timeout: i64, done: ?*usize) Status;
+pub extern fn gmx_readv(p: Poll, v: ?*const anyopaque, n: i32, timeout: i64) Status;
+pub extern fn gmx_writev(p: Poll, v: ?*const anyopaque, n: i32, timeout: i64, done: ?*usize) Status;
+pub extern fn gmx_recv(p: Poll, buf: ?*anyopaque, n: usize, flags: i32, timeout: i64) Status;
+pub extern fn gmx_send(p: Poll, buf: ?*const anyopaque, n: usize, flags: i32, timeout: i64) Status;
+pub extern fn gmx_recvmsg(p: Poll, msg: ?*anyopaque, flags: i32, timeout: i64) Status;
+pub extern fn gmx_sendmsg(p: Poll, msg: ?*const anyopaque, flags: i32, timeout: i64) Status;
+pub extern fn gmx_recvfrom(p: Poll, buf: ?*anyopaque, n: usize, flags: i32, addr: ?*anyopaque, len: ?*u32, timeout: i64) Status;
+pub extern fn gmx_sendto(p: Poll, buf: ?*const anyopaque, n: usize, flags: i32, addr: ?*const anyopaque, len: u32, timeout: i64) Status;
+
+// ---- Connections
+
+pub extern fn gmx_poll_shutdown(p: Poll, how: i32) Status;
+pub extern fn gmx_connect(p: Poll, addr: ?*const anyopaque, len: u32, timeout: i64) Status;
+pub extern fn gmx_accept(p: Poll, out: ?*Poll, addr: ?*anyopaque, len: ?*u32, timeout: i64) Status;
+
 // ---- Seeing inside
 
 pub const gmx_mem_stats = extern struct {

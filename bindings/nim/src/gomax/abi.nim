@@ -205,6 +205,12 @@ const
   CASE_RECV_READY* = 2'u32
   CASE_SEND_READY* = 3'u32
   FOREVER* = high(int64)
+  POLL_BORROW* = 1'u32
+  POLL_IN* = 1'u32
+  POLL_OUT* = 4'u32
+  POLL_ERR* = 8'u32
+  POLL_HUP* = 16'u32
+  POLL_RDHUP* = 8192'u32
 
 {.emit: """/*INCLUDESECTION*/
 #include <gomax.h>
@@ -262,6 +268,12 @@ _Static_assert(GMX_CASE_SEND == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_CASE_RECV_READY == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_CASE_SEND_READY == 3, "gomax.h is not the one of this module");
 _Static_assert(GMX_FOREVER == INT64_MAX, "gomax.h is not the one of this module");
+_Static_assert(GMX_POLL_BORROW == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_POLL_IN == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_POLL_OUT == 4, "gomax.h is not the one of this module");
+_Static_assert(GMX_POLL_ERR == 8, "gomax.h is not the one of this module");
+_Static_assert(GMX_POLL_HUP == 16, "gomax.h is not the one of this module");
+_Static_assert(GMX_POLL_RDHUP == 8192, "gomax.h is not the one of this module");
 """.}
 
 {.push importc, cdecl, header: "<gomax.h>", gcsafe, raises: [].}
@@ -501,6 +513,35 @@ proc gmx_timer_reset*(timer: Handle, delay: int64, period: int64, stopped: ptr b
 proc gmx_ticker_reset*(timer: Handle, period: int64, stopped: ptr bool): Status
 proc gmx_timer_stop*(timer: Handle, stopped: ptr bool): Status
 proc gmx_timer_free*(timer: Handle, stopped: ptr bool): Status
+
+# ---- Descriptors
+
+proc gmx_poll_open*(fd: int32, flags: uint32, `out`: ptr Handle): Status
+proc gmx_poll_fd*(p: Handle): Status
+proc gmx_poll_wait*(p: Handle, events: uint32, timeout: int64, ready: ptr uint32): Status
+proc gmx_poll_set_deadline*(p: Handle, which: uint32, `when`: int64): Status
+proc gmx_poll_release*(p: Handle, fd: ptr int32): Status
+proc gmx_close*(p: Handle): Status
+proc gmx_wait_fd*(fd: int32, events: uint32, timeout: int64, ready: ptr uint32): Status
+
+# ---- Reading and writing
+
+proc gmx_read*(p: Handle, buf: pointer, n: csize_t, timeout: int64): Status
+proc gmx_write*(p: Handle, buf: pointer, n: csize_t, timeout: int64, done: ptr csize_t): Status
+proc gmx_readv*(p: Handle, v: pointer, n: int32, timeout: int64): Status
+proc gmx_writev*(p: Handle, v: pointer, n: int32, timeout: int64, done: ptr csize_t): Status
+proc gmx_recv*(p: Handle, buf: pointer, n: csize_t, flags: int32, timeout: int64): Status
+proc gmx_send*(p: Handle, buf: pointer, n: csize_t, flags: int32, timeout: int64): Status
+proc gmx_recvmsg*(p: Handle, msg: pointer, flags: int32, timeout: int64): Status
+proc gmx_sendmsg*(p: Handle, msg: pointer, flags: int32, timeout: int64): Status
+proc gmx_recvfrom*(p: Handle, buf: pointer, n: csize_t, flags: int32, `addr`: pointer, len: ptr uint32, timeout: int64): Status
+proc gmx_sendto*(p: Handle, buf: pointer, n: csize_t, flags: int32, `addr`: pointer, len: uint32, timeout: int64): Status
+
+# ---- Connections
+
+proc gmx_poll_shutdown*(p: Handle, how: int32): Status
+proc gmx_connect*(p: Handle, `addr`: pointer, len: uint32, timeout: int64): Status
+proc gmx_accept*(p: Handle, `out`: ptr Handle, `addr`: pointer, len: ptr uint32, timeout: int64): Status
 
 # ---- Seeing inside
 

@@ -1,0 +1,353 @@
+/* Descriptors: the first look at reads, writes, accepts, connects and closes, on one P and more. */
+/* timeout: 60 */
+#define _GNU_SOURCE 1
+#include "gs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+static gmx_poll opened(int fd) {
+  gmx_poll p = 0;
+  CHECK_OK(gmx_poll_open(fd, 0, &p));
+  CHECK(p != 0);
+  return p;
+}
+
+static void pair(int type, gmx_poll ends[2]) {
+  int fds[2];
+  CHECK_EQ(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds), 0);
+  for (int i = 0; i < 2; i++) ends[i] = opened(fds[i]);
+}
+
+/* ---- two Gs and a pair ---- */
+
+static void answers(void *arg) {
+  gmx_poll p = *(gmx_poll *)arg;
+  char c;
+  while (gmx_read(p, &c, 1, GMX_FOREVER) == 1) {
+    c++;
+    CHECK_OK(gmx_write(p, &c, 1, GMX_FOREVER, NULL));
+  }
+  CHECK_OK(gmx_close(p));
+}
+
+static void ping_pong(void) {
+  gmx_poll ends[2];
+  pair(SOCK_STREAM, ends);
+  gmx_g g = go_joinable(answers, &ends[1]);
+  for (int i = 0; i < 10000; i++) {
+    char c = (char)(i % 100), got = 0;
+    size_t done = 0;
+    CHECK_OK(gmx_write(ends[0], &c, 1, SECOND * 10, &done));
+    CHECK_EQ(done, 1);
+    CHECK_EQ(gmx_read(ends[0], &got, 1, SECOND * 10), 1);
+    CHECK_EQ(got, c + 1);
+  }
+  CHECK_OK(gmx_close(ends[0]));
+  join(g);
+}
+
+/* ---- an echo of 1 MiB ---- */
+
+enum { MEG = 1 << 20 };
+
+static void echoes(void *arg) {
+  gmx_poll p = *(gmx_poll *)arg;
+  static char buf[5000];
+  for (gmx_status n; (n = gmx_read(p, buf, sizeof buf, GMX_FOREVER)) != 0;) {
+    CHECK_CMP(n, >, 0);
+    CHECK_OK(gmx_write(p, buf, (size_t)n, GMX_FOREVER, NULL));
+  }
+  CHECK_OK(gmx_close(p));
+}
+
+static char sent[MEG], came[MEG];
+
+static void sends_all(void *arg) {
+  gmx_poll p = *(gmx_poll *)arg;
+  size_t done = 0;
+  struct iovec parts[3] = {{sent, 7}, {sent + 7, MEG / 2}, {sent + 7 + MEG / 2, MEG - MEG / 2 - 7}};
+  CHECK_OK(gmx_writev(p, parts, 3, GMX_FOREVER, &done));
+  CHECK_EQ(done, MEG);
+}
+
+static void echo_over(gmx_poll near, gmx_poll far) {
+  for (int i = 0; i < MEG; i++) sent[i] = (char)(i * 7 + i / 251);
+  memset(came, 0, MEG);
+  gmx_g echo = go_joinable(echoes, &far), sender = go_joinable(sends_all, &near);
+  for (size_t n = 0; n < MEG;) {
+    struct iovec parts[2] = {{came + n, (MEG - n + 1) / 2}, {came + n + (MEG - n + 1) / 2, (MEG - n) / 2}};
+    gmx_status r = gmx_readv(near, parts, 2, 10 * SECOND);
+    CHECK_CMP(r, >, 0);
+    n += (size_t)r;
+  }
+  CHECK_EQ(memcmp(sent, came, MEG), 0);
+  join(sender);
+  CHECK_OK(gmx_poll_shutdown(near, SHUT_WR));
+  join(echo);
+  CHECK_OK(gmx_close(near));
+}
+
+static void big_echo(void) {
+  gmx_poll ends[2];
+  pair(SOCK_STREAM, ends);
+  echo_over(ends[0], ends[1]);
+}
+
+/* ---- connections ---- */
+
+struct listening {
+  gmx_poll listener, taken;
+};
+
+static void accepts(void *arg) {
+  struct listening *l = arg;
+  struct sockaddr_in from;
+  socklen_t len = sizeof from;
+  CHECK_OK(gmx_accept(l->listener, &l->taken, (struct sockaddr *)&from, &len, 10 * SECOND));
+  CHECK_EQ(len, sizeof from);
+  CHECK_EQ(from.sin_family, AF_INET);
+}
+
+static gmx_poll listener(struct sockaddr_in *addr, uint32_t flags, int *number) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK(fd >= 0);
+  memset(addr, 0, sizeof *addr);
+  addr->sin_family = AF_INET;
+  addr->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t len = sizeof *addr;
+  CHECK_EQ(bind(fd, (struct sockaddr *)addr, len), 0);
+  CHECK_EQ(listen(fd, 8), 0);
+  CHECK_EQ(getsockname(fd, (struct sockaddr *)addr, &len), 0);
+  gmx_poll p = 0;
+  CHECK_OK(gmx_poll_open(fd, flags, &p));
+  *number = fd;
+  return p;
+}
+
+static void connections(uint32_t flags) {
+  struct sockaddr_in addr;
+  int number;
+  struct listening l = {listener(&addr, flags, &number), 0};
+  gmx_g g = go_joinable(accepts, &l);
+  CHECK_OK(gmx_yield());
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  gmx_poll conn = 0;
+  CHECK_OK(gmx_poll_open(fd, flags, &conn));
+  CHECK_OK(gmx_connect(conn, (struct sockaddr *)&addr, sizeof addr, 10 * SECOND));
+  CHECK_EQ(fcntl(fd, F_GETFL) & O_NONBLOCK, flags ? 0 : O_NONBLOCK);
+  join(g);
+  CHECK_EQ(fcntl(gmx_poll_fd(l.taken), F_GETFL) & O_NONBLOCK, 0);
+  CHECK_EQ(fcntl(gmx_poll_fd(l.taken), F_GETFD), FD_CLOEXEC);
+  echo_over(conn, l.taken);
+  CHECK_OK(gmx_close(l.listener));
+  if (flags) {
+    CHECK_EQ(close(fd), 0);
+    CHECK_EQ(close(number), 0);
+  }
+  CHECK_EQ(fcntl(fd, F_GETFD), -1);
+  CHECK_EQ(fcntl(number, F_GETFD), -1);
+}
+
+static void own_connections(void) { connections(0); }
+static void borrowed_connections(void) { connections(GMX_POLL_BORROW); }
+
+static void refused(void) {
+  struct sockaddr_in addr;
+  int number;
+  CHECK_OK(gmx_close(listener(&addr, 0, &number)));
+  gmx_poll conn = opened(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK_STATUS(gmx_connect(conn, (struct sockaddr *)&addr, sizeof addr, 10 * SECOND), -ECONNREFUSED);
+  CHECK_OK(gmx_close(conn));
+}
+
+/* ---- ends of waits ---- */
+
+struct waiting_call {
+  gmx_poll p;
+  gmx_status read, write, ready;
+};
+
+static char plenty[8 << 20];
+
+static void reads(void *arg) {
+  struct waiting_call *w = arg;
+  char c;
+  w->read = gmx_read(w->p, &c, 1, GMX_FOREVER);
+}
+
+static void writes(void *arg) {
+  struct waiting_call *w = arg;
+  w->write = gmx_write(w->p, plenty, sizeof plenty, GMX_FOREVER, NULL);
+}
+
+static void waits(void *arg) {
+  struct waiting_call *w = arg;
+  uint32_t ready;
+  w->ready = gmx_poll_wait(w->p, GMX_POLL_IN, GMX_FOREVER, &ready);
+}
+
+static void close_wakes(void) {
+  gmx_poll ends[2];
+  pair(SOCK_STREAM, ends);
+  struct waiting_call w[2] = {{ends[0], 1, 1, 1}, {ends[0], 1, 1, 1}};
+  gmx_g gs[6];
+  for (int i = 0; i < 2; i++) {
+    gs[3 * i] = go_joinable(reads, &w[i]);
+    gs[3 * i + 1] = go_joinable(writes, &w[i]);
+    gs[3 * i + 2] = go_joinable(waits, &w[i]);
+  }
+  while (count_waiting() < 6) CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_close(ends[0]));
+  join_all(gs, 6);
+  for (int i = 0; i < 2; i++) {
+    CHECK_STATUS(w[i].read, GMX_EBADF);
+    CHECK_STATUS(w[i].write, GMX_EBADF);
+    CHECK_STATUS(w[i].ready, GMX_EBADF);
+  }
+  CHECK_STATUS(gmx_close(ends[0]), GMX_EBADF);
+  CHECK_OK(gmx_close(ends[1]));
+}
+
+static void timeouts(void) {
+  gmx_poll ends[2];
+  pair(SOCK_STREAM, ends);
+  char c;
+  CHECK_STATUS(gmx_read(ends[0], &c, 1, 0), GMX_ETIMEDOUT);
+  CHECK_STATUS(gmx_read(ends[0], &c, 1, -5), GMX_ETIMEDOUT);
+  int64_t begin = check_now();
+  CHECK_STATUS(gmx_read(ends[0], &c, 1, 20 * MS), GMX_ETIMEDOUT);
+  CHECK_CMP(check_now() - begin, >=, 20 * MS);
+  size_t done = 0;
+  CHECK_STATUS(gmx_write(ends[0], plenty, sizeof plenty, 20 * MS, &done), GMX_ETIMEDOUT);
+  CHECK(done > 0 && done < sizeof plenty);
+  CHECK_OK(gmx_write(ends[1], "x", 1, 0, NULL));
+  CHECK_OK(gmx_poll_set_deadline(ends[0], GMX_POLL_IN, gmx_now() - 1));
+  CHECK_STATUS(gmx_read(ends[0], &c, 1, GMX_FOREVER), GMX_ETIMEDOUT);
+  CHECK_OK(gmx_poll_set_deadline(ends[0], GMX_POLL_IN, GMX_FOREVER));
+  CHECK_EQ(gmx_read(ends[0], &c, 1, GMX_FOREVER), 1);
+  struct waiting_call w = {ends[0], 1, 1, 1};
+  gmx_g g = go_joinable(reads, &w);
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_poll_set_deadline(ends[0], GMX_POLL_IN, gmx_now() + HOUR));
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_poll_set_deadline(ends[0], GMX_POLL_IN, 1));
+  join(g);
+  CHECK_STATUS(w.read, GMX_ETIMEDOUT);
+  for (int i = 0; i < 2; i++) CHECK_OK(gmx_close(ends[i]));
+}
+
+/* ---- other kinds ---- */
+
+static void readiness(void) {
+  gmx_poll ends[2];
+  pair(SOCK_STREAM, ends);
+  uint32_t ready = 0;
+  CHECK_OK(gmx_poll_wait(ends[0], GMX_POLL_IN | GMX_POLL_OUT, GMX_FOREVER, &ready));
+  CHECK_EQ(ready, GMX_POLL_OUT);
+  CHECK_STATUS(gmx_poll_wait(ends[0], GMX_POLL_IN, 5 * MS, &ready), GMX_ETIMEDOUT);
+  /* two that wait for one number */
+  struct waiting_call w = {ends[0], 1, 1, 1};
+  gmx_g g = go_joinable(waits, &w);
+  CHECK_OK(gmx_yield());
+  CHECK_STATUS(gmx_wait_fd(gmx_poll_fd(ends[0]), GMX_POLL_IN, 5 * MS, &ready), GMX_ETIMEDOUT);
+  CHECK_OK(gmx_close(ends[1]));
+  join(g);
+  CHECK_OK(w.ready);
+  CHECK_OK(gmx_wait_fd(gmx_poll_fd(ends[0]), GMX_POLL_IN, GMX_FOREVER, &ready));
+  CHECK_EQ(ready, GMX_POLL_IN | GMX_POLL_RDHUP | GMX_POLL_HUP);
+  CHECK_OK(gmx_close(ends[0]));
+}
+
+static void datagrams(void) {
+  gmx_poll ends[2];
+  pair(SOCK_DGRAM, ends);
+  char buf[8];
+  CHECK_EQ(gmx_send(ends[0], "", 0, 0, GMX_FOREVER), 0);
+  CHECK_EQ(gmx_send(ends[0], "abc", 3, 0, GMX_FOREVER), 3);
+  CHECK_EQ(gmx_recv(ends[1], buf, sizeof buf, 0, GMX_FOREVER), 0);
+  CHECK_EQ(gmx_read(ends[1], buf, sizeof buf, GMX_FOREVER), 3);
+  CHECK_STATUS(gmx_recv(ends[1], buf, sizeof buf, 0, 0), GMX_ETIMEDOUT);
+  for (int i = 0; i < 2; i++) CHECK_OK(gmx_close(ends[i]));
+}
+
+static void pipes(uint32_t flags) {
+  int fds[2];
+  CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
+  gmx_poll ends[2];
+  for (int i = 0; i < 2; i++) CHECK_OK(gmx_poll_open(fds[i], flags, &ends[i]));
+  char c = 0;
+  CHECK_STATUS(gmx_read(ends[0], &c, 1, 1 * MS), GMX_ETIMEDOUT);
+  size_t done;
+  CHECK_STATUS(gmx_write(ends[1], plenty, sizeof plenty, 1 * MS, &done), GMX_ETIMEDOUT);
+  while (done > 0) {
+    gmx_status n = gmx_read(ends[0], came, sizeof came, GMX_FOREVER);
+    CHECK_CMP(n, >, 0);
+    done -= (size_t)n;
+  }
+  struct waiting_call w = {ends[0], 1, 1, 1};
+  gmx_g g = go_joinable(reads, &w);
+  CHECK_OK(gmx_yield());
+  CHECK_OK(gmx_close(ends[1]));
+  if (flags) {
+    CHECK_EQ(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+    CHECK_EQ(close(fds[1]), 0);
+  }
+  join(g);
+  CHECK_EQ(w.read, 0);
+  CHECK_OK(gmx_close(ends[0]));
+  if (flags) CHECK_EQ(close(fds[0]), 0);
+}
+
+static void own_pipes(void) { pipes(0); }
+static void borrowed_pipes(void) { pipes(GMX_POLL_BORROW); }
+
+static void files(void) {
+  static const char *names[] = {"/dev/null", "/proc/self/exe", "/"};
+  for (int i = 0; i < 3; i++) {
+    gmx_poll p = opened(open(names[i], O_RDONLY | O_CLOEXEC));
+    uint32_t ready = 0;
+    CHECK_OK(gmx_poll_wait(p, GMX_POLL_IN, GMX_FOREVER, &ready));
+    char c[4];
+    gmx_status n = gmx_read(p, c, 4, GMX_FOREVER);
+    CHECK_EQ(n, i == 0 ? 0 : i == 1 ? 4 : -EISDIR);
+    int fd = -1;
+    CHECK_OK(gmx_poll_release(p, &fd));
+    CHECK_EQ(close(fd), 0);
+  }
+}
+
+static void everything(void) {
+  errno = 77;
+  RUN(ping_pong);
+  RUN(big_echo);
+  RUN(own_connections);
+  RUN(borrowed_connections);
+  RUN(refused);
+  RUN(close_wakes);
+  RUN(timeouts);
+  RUN(readiness);
+  RUN(datagrams);
+  RUN(own_pipes);
+  RUN(borrowed_pipes);
+  RUN(files);
+}
+
+/* The main thread waits for its fellows as a thread. */
+static void *elsewhere(void *arg) {
+  everything();
+  return arg;
+}
+
+int main(void) {
+  start_runtime(1, 0);
+  as_main(everything);
+  CHECK_CMP(gmx_gomaxprocs(4), >=, 0);
+  as_main(everything);
+  thread_join(thread_start(elsewhere, NULL));
+  ends_clean();
+  return 0;
+}
