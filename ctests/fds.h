@@ -335,7 +335,7 @@ CHECK_UNUSED static gmx_status calls_recvmsg(struct fd_state *s, int64_t timeout
 CHECK_UNUSED static gmx_status calls_wait_in(struct fd_state *s, int64_t timeout) {
   uint32_t ready = 0;
   gmx_status status = gmx_poll_wait(s->p, GMX_POLL_IN, timeout, &ready);
-  if (status == GMX_OK) CHECK(ready & GMX_POLL_IN);
+  if (status == GMX_OK) CHECK(ready & (GMX_POLL_IN | GMX_POLL_HUP));
   return status;
 }
 CHECK_UNUSED static gmx_status calls_write(struct fd_state *s, int64_t timeout) {
