@@ -320,6 +320,108 @@ static void files(void) {
   }
 }
 
+/* What a short read says of the rest: nothing is left, or the read ended at a border. */
+
+static int with_a_descriptor(gmx_poll p, char *text, size_t n) {
+  union {
+    char room[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  struct iovec v = {text, n};
+  struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
+  head->cmsg_level = SOL_SOCKET, head->cmsg_type = SCM_RIGHTS, head->cmsg_len = CMSG_LEN(sizeof(int));
+  int fd = gmx_poll_fd(p);
+  memcpy(CMSG_DATA(head), &fd, sizeof fd);
+  return gmx_sendmsg(p, &msg, 0, GMX_FOREVER);
+}
+
+static void borders(void) {
+  gmx_poll ends[2];
+  pair(SOCK_STREAM, ends);
+  char buf[16];
+  CHECK_STATUS(gmx_read(ends[0], buf, sizeof buf, 1), GMX_ETIMEDOUT); /* from here on it is watched */
+  for (int i = 0; i < 3; i++) {
+    CHECK_EQ(with_a_descriptor(ends[1], "ab", 2), 2);
+    CHECK_EQ(with_a_descriptor(ends[1], "cd", 2), 2);
+    CHECK_OK(gmx_write(ends[1], "ef", 2, GMX_FOREVER, NULL));
+    for (int rest = 6; rest > 0;) {
+      gmx_status n = gmx_read(ends[0], buf, sizeof buf, 10 * SECOND);
+      CHECK_CMP(n, >, 0);
+      rest -= n;
+    }
+  }
+  CHECK_OK(gmx_close(ends[1]));
+  CHECK_EQ(gmx_read(ends[0], buf, sizeof buf, 10 * SECOND), 0);
+  CHECK_EQ(gmx_read(ends[0], buf, sizeof buf, 10 * SECOND), 0);
+  CHECK_OK(gmx_close(ends[0]));
+}
+
+static void urgent_data(void) {
+  struct sockaddr_in addr;
+  int number;
+  struct listening l = {listener(&addr, 0, &number), 0};
+  gmx_g g = go_joinable(accepts, &l);
+  gmx_poll conn = opened(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK_OK(gmx_connect(conn, (struct sockaddr *)&addr, sizeof addr, 10 * SECOND));
+  join(g);
+  char buf[16];
+  CHECK_STATUS(gmx_read(l.taken, buf, sizeof buf, 1), GMX_ETIMEDOUT);
+  for (int i = 0; i < 3; i++) {
+    CHECK_EQ(gmx_send(conn, "ab!", 3, MSG_OOB, GMX_FOREVER), 3);
+    CHECK_OK(gmx_write(conn, "cd", 2, GMX_FOREVER, NULL));
+    for (int rest = 4; rest > 0;) {
+      gmx_status n = gmx_read(l.taken, buf, sizeof buf, 10 * SECOND);
+      CHECK_CMP(n, >, 0);
+      rest -= n;
+    }
+  }
+  CHECK_OK(gmx_write(conn, "x", 1, GMX_FOREVER, NULL));
+  CHECK_OK(gmx_close(conn));
+  CHECK_EQ(gmx_read(l.taken, buf, sizeof buf, 10 * SECOND), 1);
+  CHECK_EQ(gmx_read(l.taken, buf, sizeof buf, 10 * SECOND), 0);
+  CHECK_OK(gmx_close(l.taken));
+  CHECK_OK(gmx_close(l.listener));
+}
+
+static void no_listener(void) {
+  gmx_poll ends[2], conn;
+  pair(SOCK_STREAM, ends);
+  CHECK_STATUS(gmx_accept(ends[0], &conn, NULL, NULL, GMX_FOREVER), -EINVAL);
+  gmx_poll borrowed;
+  CHECK_OK(gmx_poll_open(gmx_poll_fd(ends[0]), GMX_POLL_BORROW, &borrowed));
+  CHECK_STATUS(gmx_accept(borrowed, &conn, NULL, NULL, GMX_FOREVER), -EINVAL);
+  CHECK_OK(gmx_close(borrowed));
+  for (int i = 0; i < 2; i++) CHECK_OK(gmx_close(ends[i]));
+}
+
+/* A terminal cannot be read without waiting while it waits, and its flags are shared. */
+static void terminals(void) {
+  int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (master < 0) return;
+  CHECK(grantpt(master) == 0 && unlockpt(master) == 0);
+  int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  CHECK(slave >= 0);
+  gmx_poll tty, other;
+  CHECK_OK(gmx_poll_open(slave, GMX_POLL_BORROW, &tty));
+  CHECK_OK(gmx_poll_open(master, GMX_POLL_BORROW, &other));
+  struct waiting_call w = {tty, 1, 1, 1};
+  gmx_g g = go_joinable(reads, &w);
+  CHECK_OK(gmx_yield());
+  CHECK_EQ(w.read, 1);
+  CHECK_OK(gmx_write(other, "yes\n", 4, GMX_FOREVER, NULL));
+  join(g);
+  CHECK_EQ(w.read, 1);
+  size_t done;
+  CHECK_OK(gmx_write(tty, plenty, 2000, 10 * SECOND, &done));
+  CHECK_EQ(done, 2000);
+  CHECK_EQ(fcntl(slave, F_GETFL) & O_NONBLOCK, 0);
+  CHECK_OK(gmx_close(tty));
+  CHECK_OK(gmx_close(other));
+  CHECK_EQ(close(slave), 0);
+  CHECK_EQ(close(master), 0);
+}
+
 static void everything(void) {
   errno = 77;
   RUN(ping_pong);
@@ -334,12 +436,22 @@ static void everything(void) {
   RUN(own_pipes);
   RUN(borrowed_pipes);
   RUN(files);
+  RUN(borders);
+  RUN(urgent_data);
+  RUN(no_listener);
+  RUN(terminals);
 }
 
-/* The main thread waits for its fellows as a thread. */
-static void *elsewhere(void *arg) {
+static void attached(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_attach_thread());
   everything();
-  return arg;
+  CHECK_OK(gmx_detach_thread());
+}
+
+static void on_a_thread(void *arg) {
+  (void)arg;
+  everything();
 }
 
 int main(void) {
@@ -347,7 +459,8 @@ int main(void) {
   as_main(everything);
   CHECK_CMP(gmx_gomaxprocs(4), >=, 0);
   as_main(everything);
-  thread_join(thread_start(elsewhere, NULL));
+  on_thread(on_a_thread, NULL);
+  on_thread(attached, NULL);
   ends_clean();
   return 0;
 }

@@ -3044,7 +3044,7 @@ GMX_API gmx_status gmx_timer_free(gmx_timer timer, bool *stopped);
  *
  * Regular files are always ready, as the system sees it: a call on one takes its thread for as long as it lasts, as
  * between gmx_enter_syscall and gmx_exit_syscall. So does a call on a borrowed descriptor that waits and cannot be
- * told not to, such as a terminal; it is made when there is something to do.
+ * told not to, such as a terminal; it is made when there is something to do, but may outlast its timeout.
  */
 
 /**
@@ -3091,8 +3091,8 @@ typedef uint64_t gmx_poll;
  * Nothing else of the descriptor changes, and it is not used before the first call.
  *
  * Owns: the descriptor is the handle's if GMX_OK, unless it is borrowed.
- * Returns: GMX_OK; GMX_EBADF if fd is not open; GMX_EINVAL if out is NULL or flags has another bit; GMX_ENOTSUP after a
- * start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN; the errno of the system, negated, if it has no
+ * Returns: GMX_OK; GMX_EBADF if fd is not open; GMX_EINVAL if out is NULL or flags has another bit; GMX_ENOTSUP after
+ * a start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN; the errno of the system, negated, if it has no
  * descriptors for the library.
  * Since: 0.2
  */
@@ -3131,7 +3131,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_poll_wait(gmx_poll p, uint32_t events, int64
  * for writes and connects, or both. GMX_FOREVER: no deadline, as at the beginning. A deadline limits a conversation of
  * many calls, of which each has its timeout as well.
  *
- *     gmx_status status = gmx_poll_set_deadline(conn, GMX_POLL_IN | GMX_POLL_OUT, gmx_now() + 30000000000);
+ *     int64_t at = gmx_now() + 30000000000;
+ *     if (gmx_poll_set_deadline(conn, GMX_POLL_IN | GMX_POLL_OUT, at) != GMX_OK) return;
  *
  * Returns: GMX_OK; GMX_EBADF if p is closed; GMX_EINVAL if which has neither bit or another one.
  * Since: 0.2
@@ -3171,15 +3172,15 @@ GMX_API gmx_status gmx_close(gmx_poll p);
  * one wait: several are cheaper with a handle.
  *
  *     uint32_t ready;
- *     gmx_status status = gmx_wait_fd(fd, GMX_POLL_IN, GMX_FOREVER, &ready);
+ *     if (gmx_wait_fd(fd, GMX_POLL_IN, GMX_FOREVER, &ready) != GMX_OK) return;
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
  * Cancellable: yes.
- * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if fd is not open; GMX_EINVAL if ready is NULL or events has
- * neither bit or another one; otherwise as gmx_poll_open; GMX_ENOTG, GMX_EINSYSCALL.
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if fd is not open; GMX_EINVAL if ready is NULL or events
+ * has neither bit or another one; otherwise as gmx_poll_open; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t timeout, uint32_t *ready);
@@ -3192,8 +3193,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t
  * to wait. A call that does not wait lets others run at the end of the goroutine's time slice.
  *
  * A number of bytes is the status; an error of the system is its errno, negated. A write to a socket whose other end
- * is closed returns GMX_EPIPE and raises no SIGPIPE; a write to a pipe without a reader also raises SIGPIPE, unless the
- * thread blocks that signal, as the library's own threads do.
+ * is closed returns GMX_EPIPE and raises no SIGPIPE; a write to a pipe without a reader also raises SIGPIPE, unless
+ * the thread blocks that signal, as the library's own threads do.
  *
  *     char head[4], body[4096];
  *     struct iovec parts[2] = {{head, sizeof head}, {body, sizeof body}};
@@ -3219,8 +3220,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t
 GMX_MUST_USE GMX_API gmx_status gmx_read(gmx_poll p, void *buf, size_t n, int64_t timeout);
 
 /**
- * Writes all n bytes, and waits where the descriptor takes no more. *done says how many bytes were written, whatever the
- * status is; done may be NULL.
+ * Writes all n bytes, and waits where the descriptor takes no more. *done says how many bytes were written, whatever
+ * the status is; done may be NULL.
  *
  * What is written is not mixed with what other callers write by this handle, unless the call ends early.
  *
@@ -3234,11 +3235,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_read(gmx_poll p, void *buf, size_t n, int64_
  * and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_write(gmx_poll p,
-                     const void *buf,
-                     size_t n,
-                     int64_t timeout,
-                     size_t *done);
+GMX_MUST_USE GMX_API gmx_status gmx_write(gmx_poll p, const void *buf, size_t n, int64_t timeout, size_t *done);
 
 /**
  * As gmx_read, into n places one after the other.
@@ -3271,8 +3268,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_readv(gmx_poll p, const struct iovec *v, int
 GMX_MUST_USE GMX_API gmx_status gmx_writev(gmx_poll p, const struct iovec *v, int32_t n, int64_t timeout, size_t *done);
 
 /**
- * One recv: what is there, or one message. flags: as for recv. The call of the system never waits, so MSG_WAITALL has no
- * effect. A message of no bytes is 0, as is the end of a stream.
+ * One recv: what is there, or one message. flags: as for recv. The call of the system never waits, so MSG_WAITALL has
+ * no effect. A message of no bytes is 0, as is the end of a stream.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -3284,11 +3281,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_writev(gmx_poll p, const struct iovec *v, in
  * errno of the system, negated.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_recv(gmx_poll p,
-                    void *buf,
-                    size_t n,
-                    int32_t flags,
-                    int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_recv(gmx_poll p, void *buf, size_t n, int32_t flags, int64_t timeout);
 
 /**
  * One send: of a stream as much as there is room for, or one message. flags: as for send; MSG_NOSIGNAL is always set.
@@ -3399,8 +3392,9 @@ GMX_MUST_USE GMX_API gmx_status gmx_sendto(gmx_poll p,
 GMX_API gmx_status gmx_poll_shutdown(gmx_poll p, int32_t how);
 
 /**
- * Connects a socket to an address of len bytes, and waits until the connection is there. After an error close the handle:
- * an attempt that was given up may still succeed later. A second gmx_connect waits for the attempt that is under way.
+ * Connects a socket to an address of len bytes, and waits until the connection is there. After an error close the
+ * handle: an attempt that was given up may still succeed later. A second gmx_connect waits for the attempt that is
+ * under way.
  *
  * A borrowed socket whose calls wait has O_NONBLOCK for the moment in which the attempt begins.
  *
@@ -3414,16 +3408,14 @@ GMX_API gmx_status gmx_poll_shutdown(gmx_poll p, int32_t how);
  * negated.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_connect(gmx_poll p,
-                       const struct sockaddr *addr,
-                       uint32_t len,
-                       int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_connect(gmx_poll p, const struct sockaddr *addr, uint32_t len, int64_t timeout);
 
 /**
- * Waits for a connection of a listener, and gives a handle to it: *out, which owns its descriptor. Its descriptor is closed
- * by exec, and O_NONBLOCK is not set. Connections that fail before they are taken are left out.
+ * Waits for a connection of a listener, and gives a handle to it: *out, which owns its descriptor. Its descriptor is
+ * closed by exec, and O_NONBLOCK is not set. Connections that fail before they are taken are left out.
  *
- * addr: for the address of the other end; *len is the room there, and then its length, as a socklen_t. Both may be NULL.
+ * addr: for the address of the other end; *len is the room there, and then its length, as a socklen_t. Both may be
+ * NULL.
  *
  * On a borrowed listener whose calls wait, a connection that another process takes first leaves the call on its thread
  * until the next one comes, whatever the timeout is.

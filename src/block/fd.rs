@@ -57,8 +57,8 @@
 //! * FD-I4 a drained direction gets an edge for each byte that comes. The read that found less than it wanted has taken
 //!   all that was there. What comes later makes an event, since the epoll reports each arrival; and the end of the data
 //!   is a bit of `ended`, which is seen with its edge (FD-E2). Urgent data ends a read early, and sets such a bit too.
-//! * FD-I5 no O_NONBLOCK of a descriptor that is the host's is changed, but for the moment of a connect. Those that the
-//!   library owns do not wait, except 0, 1 and 2, which the host shares with its parent and its children.
+//! * FD-I5 O_NONBLOCK of a descriptor that is the host's is not changed, except for the moment of a connect. It is set
+//!   for those that the library owns, except 0, 1 and 2, which the host shares with its parent and its children.
 //!
 //! # Orderings
 //! The maker stores `users` with Release, and FD-A1 takes it with Acquire: it sees the fields. The edges order FD-E2,
@@ -72,7 +72,7 @@
 //! # Why it ends
 //! Each round through FD-A3 follows an edge. A closed descriptor lets no call in and wakes those that are inside; what
 //! a call does in the system ends by itself, except a read or a write of a descriptor that waits, which another process
-//! has emptied or filled after the look at it: the closer waits for that.
+//! has emptied or filled after the look at it, or of a terminal that has too little room: the closer waits for that.
 //!
 //! # Rejected
 //! * Drained pipes: a pipe of packets ends each read early, and its reader cannot know.
@@ -145,13 +145,13 @@ const NOT_YET: u32 = 0;
 const ABOUT_TO: u32 = 1;
 const YES: u32 = 2;
 
-/// How a direction makes its calls, beside those of [`Means`]: a look whether it is ready, and then a plain call in a
-/// syscall, since another process may be faster.
+/// How a direction makes its calls, beside those of [`Means`]: a look whether it is ready, and then a call in a syscall,
+/// since another process may be faster.
 const WHEN_READY: u8 = 100;
 /// A plain call in a syscall: it is always ready.
 const IN_SYSCALL: u8 = 101;
 
-/// The most bytes of one call.
+/// The most bytes of one call: a status has room for the number.
 pub const MOST: usize = 1 << 30;
 /// The most parts of one call.
 const MOST_PARTS: usize = 1024;
@@ -226,6 +226,7 @@ pub fn open(m: MRef, number: i32, borrow: bool) -> Result<u64> {
     if kind != Kind::File {
         m.sched().net.poll.open().map_err(Error::Os)?;
     }
+    // FD-I5
     let own = !borrow && kind != Kind::File && number > 2;
     make(m, number, kind, borrow, || io::is_nonblocking(number) || own && io::set_nonblocking(number, true))
 }
@@ -246,8 +247,8 @@ fn make(m: MRef, number: i32, kind: Kind, borrowed: bool, nonblocking: impl FnOn
         Kind::File => IN_SYSCALL,
         Kind::Tcp | Kind::Socket => Means::Socket as u8,
         Kind::UnixStream => Means::UnixStream as u8,
-        Kind::Other if nonblocking => Means::Plain as u8,
-        Kind::Other => Means::NoWait as u8,
+        Kind::Pipe | Kind::Other if nonblocking => Means::Plain as u8,
+        Kind::Pipe | Kind::Other => Means::NoWait as u8,
     };
     for d in [&fd.read, &fd.write] {
         d.lock.store(1, Ordering::Relaxed);
@@ -334,6 +335,7 @@ pub fn release(m: MRef, handle: u64) -> Result<(i32, bool)> {
 pub fn close(m: MRef, handle: u64) -> Result<()> {
     let (number, borrowed) = release(m, handle)?;
     if !borrowed {
+        // FD-I1: no call is inside, and none comes in.
         io::close(number);
     }
     Ok(())
@@ -377,7 +379,7 @@ fn with<R>(m: MRef, handle: u64, f: impl FnOnce(&Fd) -> Result<R>) -> Result<R> 
 
 /// NETPOLL-B1 for the descriptor with this key.
 pub fn event(sched: &Sched, key: u64, bits: u32, list: &mut GList) {
-    // FD-E1
+    // FD-E1, FD-I2, NETPOLL-I4
     let Some(fd) = sched.slab::<Fd>().ok().and_then(|fds| fds.get(key)) else { return };
     // FD-E2
     let ends = bits & (PEER_DONE | HANGUP | ERROR | URGENT);
@@ -396,6 +398,11 @@ pub fn event(sched: &Sched, key: u64, bits: u32, list: &mut GList) {
 }
 
 impl Fd {
+    fn kind(&self) -> Kind {
+        let is = |kind: &Kind| self.kind.get() == *kind as u8;
+        [Kind::File, Kind::Tcp, Kind::UnixStream, Kind::Socket, Kind::Pipe].into_iter().find(is).unwrap_or(Kind::Other)
+    }
+
     fn way(&self, way: Way) -> (&Direction, WaitReason) {
         match way {
             Way::Read => (&self.read, WaitReason::IO_READ),
@@ -483,6 +490,7 @@ impl Fd {
         if let Err(e) = self.watch(m) {
             return (m, Err(e));
         }
+        // FD-I3, NETPOLL-I5
         let (m, waited) = edges.wait(m, seen, How::event(reason, until.or(deadline)));
         match waited {
             Waited::TimedOut if !until.is_over() => (m, Ok(())),
@@ -551,6 +559,8 @@ impl Fd {
                     return (m, Ok(r as usize));
                 }
                 if is(r, libc::EINTR) {
+                    // FD-A7
+                    m = vain::serve(m);
                     continue;
                 }
                 if !is(r, libc::EAGAIN) {
@@ -592,7 +602,8 @@ impl Fd {
         if io::ready(self.number.get(), if way == Way::Read { IN } else { OUT }) == 0 {
             return (m, -(libc::EAGAIN as isize));
         }
-        in_syscall(m, || f(Means::Plain))
+        let part = if self.kind() == Kind::Pipe { Means::Part } else { Means::SmallPart };
+        in_syscall(m, || f(part))
     }
 }
 
@@ -918,6 +929,12 @@ pub unsafe fn connect(m: MRef, handle: u64, to: To, timeout: i64) -> Result<()> 
 pub unsafe fn accept(m: MRef, handle: u64, from: From, timeout: i64) -> Result<u64> {
     locked(m, handle, Way::Read, timeout, |m, fd, until| {
         let means = if fd.nonblocking.get() { Means::Plain as u8 } else { WHEN_READY };
+        if means == WHEN_READY
+            && let Err(e) = io::listens(fd.number.get())
+        {
+            // It would never be ready.
+            return (m, Err(Error::Os(e)));
+        }
         // SAFETY: the caller's promise.
         let accept = |_: &Direction, _, _| unsafe { io::accept(fd.number.get(), from.addr, from.len) };
         let (m, r) = fd.repeat(m, Way::Read, Some(means), until, accept);
@@ -927,13 +944,6 @@ pub unsafe fn accept(m: MRef, handle: u64, from: From, timeout: i64) -> Result<u
         });
         (m, made)
     })
-}
-
-impl Fd {
-    fn kind(&self) -> Kind {
-        let of = |kind: Kind| self.kind.get() == kind as u8;
-        [Kind::Tcp, Kind::UnixStream, Kind::Socket, Kind::File].into_iter().find(|&k| of(k)).unwrap_or(Kind::Other)
-    }
 }
 
 /// Waits until one of these events (of poll) is there, and returns those that are.

@@ -5,8 +5,8 @@
 //! to wait. A call that does not wait lets others run at the end of the goroutine's time slice.
 //!
 //! A number of bytes is the status; an error of the system is its errno, negated. A write to a socket whose other end
-//! is closed returns GMX_EPIPE and raises no SIGPIPE; a write to a pipe without a reader also raises SIGPIPE, unless the
-//! thread blocks that signal, as the library's own threads do.
+//! is closed returns GMX_EPIPE and raises no SIGPIPE; a write to a pipe without a reader also raises SIGPIPE, unless
+//! the thread blocks that signal, as the library's own threads do.
 //!
 //! ```c
 //! char head[4], body[4096];
@@ -77,8 +77,8 @@ pub unsafe extern "C" fn gmx_read(p: gmx_poll, buf: *mut c_void, n: usize, timeo
     }
 }
 
-/// Writes all n bytes, and waits where the descriptor takes no more. *done says how many bytes were written, whatever the
-/// status is; done may be NULL.
+/// Writes all n bytes, and waits where the descriptor takes no more. *done says how many bytes were written, whatever
+/// the status is; done may be NULL.
 ///
 /// What is written is not mixed with what other callers write by this handle, unless the call ends early.
 ///
@@ -172,8 +172,8 @@ pub unsafe extern "C" fn gmx_writev(
     unsafe { written(!v.is_null() && n >= 0, done, write) }
 }
 
-/// One recv: what is there, or one message. flags: as for recv. The call of the system never waits, so MSG_WAITALL has no
-/// effect. A message of no bytes is 0, as is the end of a stream.
+/// One recv: what is there, or one message. flags: as for recv. The call of the system never waits, so MSG_WAITALL has
+/// no effect. A message of no bytes is 0, as is the end of a stream.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
 /// Call from: G, attached thread, foreign thread.

@@ -32,8 +32,9 @@ pub extern "C" fn gmx_poll_shutdown(p: gmx_poll, how: i32) -> gmx_status {
     }
 }
 
-/// Connects a socket to an address of len bytes, and waits until the connection is there. After an error close the handle:
-/// an attempt that was given up may still succeed later. A second gmx_connect waits for the attempt that is under way.
+/// Connects a socket to an address of len bytes, and waits until the connection is there. After an error close the
+/// handle: an attempt that was given up may still succeed later. A second gmx_connect waits for the attempt that is
+/// under way.
 ///
 /// A borrowed socket whose calls wait has O_NONBLOCK for the moment in which the attempt begins.
 ///
@@ -63,10 +64,11 @@ pub unsafe extern "C" fn gmx_connect(p: gmx_poll, addr: *const sockaddr, len: u3
     }
 }
 
-/// Waits for a connection of a listener, and gives a handle to it: *out, which owns its descriptor. Its descriptor is closed
-/// by exec, and O_NONBLOCK is not set. Connections that fail before they are taken are left out.
+/// Waits for a connection of a listener, and gives a handle to it: *out, which owns its descriptor. Its descriptor is
+/// closed by exec, and O_NONBLOCK is not set. Connections that fail before they are taken are left out.
 ///
-/// addr: for the address of the other end; *len is the room there, and then its length, as a socklen_t. Both may be NULL.
+/// addr: for the address of the other end; *len is the room there, and then its length, as a socklen_t. Both may be
+/// NULL.
 ///
 /// On a borrowed listener whose calls wait, a connection that another process takes first leaves the call on its thread
 /// until the next one comes, whatever the timeout is.

@@ -24,7 +24,7 @@
 //!
 //! Regular files are always ready, as the system sees it: a call on one takes its thread for as long as it lasts, as
 //! between gmx_enter_syscall and gmx_exit_syscall. So does a call on a borrowed descriptor that waits and cannot be
-//! told not to, such as a terminal; it is made when there is something to do.
+//! told not to, such as a terminal; it is made when there is something to do, but may outlast its timeout.
 
 use super::*;
 use crate::block::fd;
@@ -74,8 +74,8 @@ pub(super) fn count(r: crate::gmp::Result<usize>) -> gmx_status {
 /// Migrates: no.
 /// Cancellable: no.
 /// Owns: the descriptor is the handle's if GMX_OK, unless it is borrowed.
-/// Returns: GMX_OK; GMX_EBADF if fd is not open; GMX_EINVAL if out is NULL or flags has another bit; GMX_ENOTSUP after a
-/// start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN; the errno of the system, negated, if it has no
+/// Returns: GMX_OK; GMX_EBADF if fd is not open; GMX_EINVAL if out is NULL or flags has another bit; GMX_ENOTSUP after
+/// a start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN; the errno of the system, negated, if it has no
 /// descriptors for the library.
 /// Since: 0.2
 ///
@@ -261,8 +261,8 @@ pub extern "C" fn gmx_close(p: gmx_poll) -> gmx_status {
 /// Migrates: yes.
 /// Cancellable: yes.
 /// Owns: nothing.
-/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if fd is not open; GMX_EINVAL if ready is NULL or events has
-/// neither bit or another one; otherwise as gmx_poll_open; GMX_ENOTG, GMX_EINSYSCALL.
+/// Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if fd is not open; GMX_EINVAL if ready is NULL or events
+/// has neither bit or another one; otherwise as gmx_poll_open; GMX_ENOTG, GMX_EINSYSCALL.
 /// Since: 0.2
 ///
 /// # Safety

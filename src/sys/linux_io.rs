@@ -23,6 +23,11 @@ pub enum Means {
     UnixStream,
     /// A plain call: the descriptor does not wait, or the caller may.
     Plain,
+    /// A plain call; of a write only as much as a pipe has room for when it is ready. It waits only if another process
+    /// was faster.
+    Part,
+    /// As `Part`, of a terminal and the like, which may have less room when it is ready: then it waits for more.
+    SmallPart,
     /// A call that does not wait although the descriptor does. Some files have none: EOPNOTSUPP.
     NoWait,
 }
@@ -36,9 +41,13 @@ pub enum Kind {
     Tcp,
     UnixStream,
     Socket,
-    /// A pipe, a terminal, an eventfd...
+    Pipe,
+    /// A terminal, an eventfd...
     Other,
 }
+
+const PART: usize = 4096;
+const SMALL_PART: usize = 256;
 
 const NO_WAIT: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
@@ -64,7 +73,7 @@ fn once(call: impl FnOnce() -> c_int) -> i32 {
     if n < 0 { -errno.now() } else { n }
 }
 
-/// The kind of a descriptor; EBADF if it is none.
+/// The kind of a descriptor; EBADF if it is not open.
 pub fn kind(fd: c_int) -> Result<Kind, i32> {
     held::nothing_for("getsockopt");
     match option(fd, libc::SO_TYPE) {
@@ -86,6 +95,7 @@ fn file_kind(fd: c_int) -> Result<Kind, i32> {
     match once(|| unsafe { libc::fstat(fd, &mut stat) }) {
         0 => Ok(match stat.st_mode & libc::S_IFMT {
             libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Kind::File,
+            libc::S_IFIFO => Kind::Pipe,
             _ => Kind::Other,
         }),
         e => Err(-e),
@@ -99,6 +109,14 @@ fn option(fd: c_int, name: c_int) -> Result<c_int, i32> {
     match once(|| unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &mut size) }) {
         0 => Ok(value),
         e => Err(-e),
+    }
+}
+
+/// EINVAL if the socket does not listen.
+pub fn listens(fd: c_int) -> Result<(), i32> {
+    match option(fd, libc::SO_ACCEPTCONN)? {
+        0 => Err(libc::EINVAL),
+        _ => Ok(()),
     }
 }
 
@@ -135,7 +153,8 @@ pub fn close(fd: c_int) {
     c::close(fd);
 }
 
-/// Which of these events (as for poll) are there now; errors, hang-ups and a number that is none always count.
+/// Which of these events (as for poll) are there now; errors, hang-ups and a number that is not open always
+/// count.
 pub fn ready(fd: c_int, events: u32) -> u32 {
     held::nothing_for("poll");
     let mut p = libc::pollfd { fd, events: events as i16, revents: 0 };
@@ -144,7 +163,7 @@ pub fn ready(fd: c_int, events: u32) -> u32 {
     if n > 0 { u32::from(p.revents as u16) } else { 0 }
 }
 
-/// In the result of [`ready`]: the number is none.
+/// In the result of [`ready`]: the number is not open.
 pub const NOT_OPEN: u32 = libc::POLLNVAL as u32;
 
 /// Bytes that were read, or a negative errno; and whether there may be more although they are fewer than wanted.
@@ -159,7 +178,7 @@ pub unsafe fn read(fd: c_int, by: Means, buf: *mut c_void, n: usize) -> Got {
         // SAFETY: the caller's promise.
         Means::Socket => (again(|| unsafe { libc::recv(fd, buf, n, NO_WAIT) }), false),
         // SAFETY: the caller's promise.
-        Means::Plain => (again(|| unsafe { libc::read(fd, buf, n) }), true),
+        Means::Plain | Means::Part | Means::SmallPart => (again(|| unsafe { libc::read(fd, buf, n) }), true),
         // SAFETY: the caller's promise.
         Means::UnixStream | Means::NoWait => unsafe { readv(fd, by, &raw const v, 1) },
     }
@@ -177,7 +196,7 @@ pub unsafe fn readv(fd: c_int, by: Means, v: *const iovec, n: c_int) -> Got {
             (got, msg.msg_flags & libc::MSG_CTRUNC != 0)
         }
         // SAFETY: the caller's promise.
-        Means::Plain => (again(|| unsafe { libc::readv(fd, v, n) }), true),
+        Means::Plain | Means::Part | Means::SmallPart => (again(|| unsafe { libc::readv(fd, v, n) }), true),
         // SAFETY: the caller's promise.
         Means::NoWait => (again(|| unsafe { at_once(libc::SYS_preadv2, fd, v, n) }), true),
     }
@@ -193,6 +212,10 @@ pub unsafe fn write(fd: c_int, by: Means, buf: *const c_void, n: usize) -> isize
         Means::Socket | Means::UnixStream => again(|| unsafe { libc::send(fd, buf, n, NO_WAIT) }),
         // SAFETY: the caller's promise.
         Means::Plain => again(|| unsafe { libc::write(fd, buf, n) }),
+        // SAFETY: the caller's promise.
+        Means::Part => again(|| unsafe { libc::write(fd, buf, n.min(PART)) }),
+        // SAFETY: the caller's promise.
+        Means::SmallPart => again(|| unsafe { libc::write(fd, buf, n.min(SMALL_PART)) }),
         // SAFETY: the caller's promise.
         Means::NoWait => unsafe { writev(fd, by, &raw const v, 1) },
     }
@@ -210,6 +233,12 @@ pub unsafe fn writev(fd: c_int, by: Means, v: *const iovec, n: c_int) -> isize {
         }
         // SAFETY: the caller's promise.
         Means::Plain => again(|| unsafe { libc::writev(fd, v, n) }),
+        Means::Part | Means::SmallPart => {
+            // SAFETY: the caller's promise: there is a first part.
+            let first = unsafe { &*v };
+            // SAFETY: as above.
+            unsafe { write(fd, by, first.iov_base, first.iov_len) }
+        }
         // SAFETY: the caller's promise.
         Means::NoWait => again(|| unsafe { at_once(libc::SYS_pwritev2, fd, v, n) }),
     }
@@ -346,4 +375,128 @@ pub fn shutdown(fd: c_int, how: c_int) -> i32 {
     held::nothing_for("shutdown");
     // SAFETY: takes numbers.
     once(|| unsafe { libc::shutdown(fd, how) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EAGAIN: isize = -(libc::EAGAIN as isize);
+
+    fn pair(kind: c_int) -> [c_int; 2] {
+        let mut fds = [0; 2];
+        // SAFETY: room for two.
+        assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) }, 0);
+        fds
+    }
+
+    fn pipe() -> [c_int; 2] {
+        let mut fds = [0; 2];
+        // SAFETY: room for two.
+        assert_eq!(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+        fds
+    }
+
+    fn socket(domain: c_int, kind: c_int) -> c_int {
+        // SAFETY: makes a descriptor.
+        unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC, 0) }
+    }
+
+    /// Reads at most `n` bytes.
+    fn get(fd: c_int, by: Means, n: usize) -> Got {
+        let mut buf = [0u8; 16];
+        // SAFETY: the buffer is as long as said.
+        unsafe { read(fd, by, buf.as_mut_ptr().cast(), n.min(16)) }
+    }
+
+    fn put(fd: c_int, by: Means, text: &[u8]) -> isize {
+        // SAFETY: the text is as long as said.
+        unsafe { write(fd, by, text.as_ptr().cast(), text.len()) }
+    }
+
+    #[test]
+    fn kinds() {
+        let opened = |path: &core::ffi::CStr| {
+            // SAFETY: a constant path.
+            unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0) }
+        };
+        let [near, far] = pair(libc::SOCK_STREAM);
+        let [one, other] = pair(libc::SOCK_DGRAM);
+        let [from, to] = pipe();
+        let tcp = socket(libc::AF_INET, libc::SOCK_STREAM);
+        let udp = socket(libc::AF_INET, libc::SOCK_DGRAM);
+        let (null, dir, file) = (opened(c"/dev/null"), opened(c"/"), opened(c"/proc/self/exe"));
+        for (fd, wanted) in [
+            (near, Kind::UnixStream),
+            (one, Kind::Socket),
+            (from, Kind::Pipe),
+            (tcp, Kind::Tcp),
+            (udp, Kind::Socket),
+            (null, Kind::Other),
+            (dir, Kind::File),
+            (file, Kind::File),
+        ] {
+            assert_eq!(kind(fd), Ok(wanted));
+        }
+        assert_eq!(listens(tcp), Err(libc::EINVAL));
+        assert_eq!(listens(from), Err(libc::ENOTSOCK));
+        [near, far, one, other, from, to, tcp, udp, null, dir, file].into_iter().for_each(close);
+        assert_eq!(kind(-1), Err(libc::EBADF));
+        assert_eq!(ready(1_000_000, 1), NOT_OPEN);
+    }
+
+    #[test]
+    fn calls_that_do_not_wait_keep_errno() {
+        c::set_errno(77);
+        let [near, far] = pair(libc::SOCK_STREAM);
+        assert_eq!(get(near, Means::Socket, 1).0, EAGAIN);
+        assert_eq!(get(near, Means::UnixStream, 1).0, EAGAIN);
+        assert_eq!((ready(near, 1), ready(near, 4)), (0, 4));
+        assert_eq!(put(far, Means::Socket, b"abc"), 3);
+        assert_eq!(get(near, Means::UnixStream, 9), (3, false));
+        let [from, to] = pipe();
+        if get(from, Means::NoWait, 1).0 != -(libc::EOPNOTSUPP as isize) {
+            assert_eq!(get(from, Means::NoWait, 1).0, EAGAIN);
+            assert_eq!(put(to, Means::NoWait, b"abc"), 3);
+            assert_eq!(get(from, Means::NoWait, 2).0, 2);
+            assert_eq!(get(from, Means::Plain, 2).0, 1);
+        }
+        assert_eq!(put(to, Means::Part, &[0; 5000]), 4096);
+        assert!(!is_nonblocking(from) && set_nonblocking(from, true) && is_nonblocking(from));
+        let own = duplicate(from);
+        assert!(own >= 3 && is_nonblocking(own) && own != from);
+        [from, to, own, near].into_iter().for_each(close);
+        assert_eq!(put(far, Means::Socket, b"x"), -(libc::EPIPE as isize), "and no signal");
+        close(far);
+        assert_eq!(c::errno(), 77);
+    }
+
+    /// A read of a Unix stream ends behind sent descriptors, and says so.
+    #[test]
+    fn a_border_in_a_stream_is_told() {
+        let [near, far] = pair(libc::SOCK_STREAM);
+        let mut text = *b"ab";
+        let part = iovec { iov_base: text.as_mut_ptr().cast(), iov_len: 2 };
+        let mut msg = message(&part, 1);
+        #[repr(C, align(8))]
+        struct Control([u8; 24]);
+        let mut control = Control([0; 24]);
+        msg.msg_control = control.0.as_mut_ptr().cast();
+        // SAFETY: computes a number.
+        msg.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
+        // SAFETY: the control data has room for one number.
+        let head = unsafe { &mut *libc::CMSG_FIRSTHDR(&msg) };
+        head.cmsg_level = libc::SOL_SOCKET;
+        head.cmsg_type = libc::SCM_RIGHTS;
+        // SAFETY: computes a number.
+        head.cmsg_len = unsafe { libc::CMSG_LEN(4) } as _;
+        // SAFETY: as above.
+        unsafe { libc::CMSG_DATA(head).cast::<c_int>().write_unaligned(far) };
+        // SAFETY: the message lives for the call.
+        assert_eq!(unsafe { sendmsg(far, &msg, 0) }, 2);
+        assert_eq!(put(far, Means::Socket, b"cd"), 2);
+        assert_eq!(get(near, Means::UnixStream, 9), (2, true));
+        assert_eq!(get(near, Means::UnixStream, 9), (2, false));
+        [near, far].into_iter().for_each(close);
+    }
 }
