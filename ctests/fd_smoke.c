@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 static gmx_poll opened(int fd) {
   gmx_poll p = 0;
@@ -442,6 +443,60 @@ static void everything(void) {
   RUN(terminals);
 }
 
+/* ---- fork ---- */
+
+/* How many descriptors are epolls. */
+static int epolls(void) {
+  int n = 0;
+  for (int fd = 0; fd < 256; fd++) {
+    char path[64], name[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(path, name, sizeof name - 1);
+    if (len < 0) continue;
+    name[len] = 0;
+    if (strcmp(name, "anon_inode:[eventpoll]") == 0) n++;
+  }
+  return n;
+}
+
+static void one_byte(gmx_poll ends[2]) {
+  char c = 0;
+  CHECK_STATUS(gmx_read(ends[0], &c, 1, 1), GMX_ETIMEDOUT); /* from here on it is watched */
+  struct waiting_call w = {ends[0], 0, 0, 0};
+  gmx_g g = go_joinable(reads, &w);
+  CHECK_OK(gmx_sleep(MS));
+  CHECK_OK(gmx_write(ends[1], "x", 1, GMX_FOREVER, NULL));
+  join(g);
+  CHECK_EQ(w.read, 1);
+}
+
+/* The child has copies of the descriptors and no handles; what it does changes nothing for the parent. */
+static void fork_with_handles(void) {
+  gmx_poll ends[2];
+  pair(SOCK_STREAM, ends);
+  one_byte(ends);
+  CHECK_EQ(epolls(), 1);
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) {
+    alarm(30);
+    CHECK_EQ(epolls(), 0);
+    char c;
+    CHECK_STATUS(gmx_read(ends[0], &c, 1, GMX_FOREVER), GMX_EBADF);
+    CHECK_STATUS(gmx_close(ends[0]), GMX_EBADF);
+    gmx_poll own[2];
+    pair(SOCK_STREAM, own);
+    one_byte(own);
+    CHECK_EQ(epolls(), 1);
+    _exit(0);
+  }
+  int status = -1;
+  CHECK_EQ(waitpid(pid, &status, 0), pid);
+  CHECK_EQ(status, 0);
+  one_byte(ends);
+  for (int i = 0; i < 2; i++) CHECK_OK(gmx_close(ends[i]));
+}
+
 static void attached(void *arg) {
   (void)arg;
   CHECK_OK(gmx_attach_thread());
@@ -461,6 +516,7 @@ int main(void) {
   as_main(everything);
   on_thread(on_a_thread, NULL);
   on_thread(attached, NULL);
+  RUN(fork_with_handles);
   ends_clean();
   return 0;
 }

@@ -145,8 +145,8 @@ const NOT_YET: u32 = 0;
 const ABOUT_TO: u32 = 1;
 const YES: u32 = 2;
 
-/// How a direction makes its calls, beside those of [`Means`]: a look whether it is ready, and then a call in a syscall,
-/// since another process may be faster.
+/// How a direction makes its calls, beside those of [`Means`]: a look whether it is ready, and then a call in a
+/// syscall, since another process may be faster.
 const WHEN_READY: u8 = 100;
 /// A plain call in a syscall: it is always ready.
 const IN_SYSCALL: u8 = 101;
@@ -714,7 +714,7 @@ pub unsafe fn readv(m: MRef, handle: u64, v: *const iovec, n: usize, timeout: i6
 /// `v` has `n` elements.
 unsafe fn length(v: *const iovec, n: usize) -> usize {
     // SAFETY: the caller's promise.
-    (0..n).fold(0usize, |sum, i| sum.saturating_add(unsafe { (*v.add(i)).iov_len }))
+    (0..n).fold(0usize, |sum, i| sum.saturating_add(unsafe { &*v.wrapping_add(i) }.iov_len))
 }
 
 /// Writes all `n` bytes. `done` says how many were written, also in an error.
@@ -726,7 +726,7 @@ unsafe fn length(v: *const iovec, n: usize) -> usize {
 pub unsafe fn write(m: MRef, handle: u64, buf: *const c_void, n: usize, timeout: i64, done: &mut usize) -> Result<()> {
     write_all(m, handle, n, timeout, done, |fd, by, done| {
         // SAFETY: the caller's promise.
-        unsafe { io::write(fd, by, buf.byte_add(done), (n - done).min(MOST)) }
+        unsafe { io::write(fd, by, buf.wrapping_byte_add(done), (n - done).min(MOST)) }
     })
 }
 
@@ -744,23 +744,22 @@ pub unsafe fn writev(m: MRef, handle: u64, v: *const iovec, n: usize, timeout: i
     write_all(m, handle, all, timeout, done, |fd, by, done| {
         loop {
             // SAFETY: there are bytes left, so there is such a part.
-            let len = unsafe { (*v.add(part)).iov_len };
+            let len = unsafe { &*v.wrapping_add(part) }.iov_len;
             if done - before < len {
                 break;
             }
             before += len;
             part += 1;
         }
-        let skip = done - before;
+        let (skip, rest) = (done - before, v.wrapping_add(part));
         if skip == 0 {
             // SAFETY: the caller's promise.
-            return unsafe { io::writev(fd, by, v.add(part), (n - part).min(MOST_PARTS) as i32) };
+            return unsafe { io::writev(fd, by, rest, (n - part).min(MOST_PARTS) as i32) };
         }
+        // SAFETY: as above.
+        let first = unsafe { &*rest };
         // SAFETY: the part has more bytes than are skipped.
-        unsafe {
-            let first = &*v.add(part);
-            io::write(fd, by, first.iov_base.byte_add(skip), first.iov_len - skip)
-        }
+        unsafe { io::write(fd, by, first.iov_base.wrapping_byte_add(skip), first.iov_len - skip) }
     })
 }
 

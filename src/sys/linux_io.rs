@@ -484,14 +484,18 @@ mod tests {
         msg.msg_control = control.0.as_mut_ptr().cast();
         // SAFETY: computes a number.
         msg.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
-        // SAFETY: the control data has room for one number.
-        let head = unsafe { &mut *libc::CMSG_FIRSTHDR(&msg) };
+        // SAFETY: the message has control data.
+        let head = unsafe { libc::CMSG_FIRSTHDR(&msg) };
+        // SAFETY: the control data has room for a head and one number.
+        let head = unsafe { &mut *head };
         head.cmsg_level = libc::SOL_SOCKET;
         head.cmsg_type = libc::SCM_RIGHTS;
         // SAFETY: computes a number.
         head.cmsg_len = unsafe { libc::CMSG_LEN(4) } as _;
+        // SAFETY: computes an address.
+        let data = unsafe { libc::CMSG_DATA(head) }.cast::<c_int>();
         // SAFETY: as above.
-        unsafe { libc::CMSG_DATA(head).cast::<c_int>().write_unaligned(far) };
+        unsafe { data.write_unaligned(far) };
         // SAFETY: the message lives for the call.
         assert_eq!(unsafe { sendmsg(far, &msg, 0) }, 2);
         assert_eq!(put(far, Means::Socket, b"cd"), 2);
