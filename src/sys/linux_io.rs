@@ -7,8 +7,8 @@
 
 use super::linux::KeepErrno;
 use super::{c, held};
-use core::ffi::{c_int, c_void};
-use core::mem;
+use core::ffi::{c_int, c_long, c_void};
+use core::{mem, ptr};
 
 pub use libc::{iovec, msghdr, sockaddr};
 
@@ -51,11 +51,18 @@ const SMALL_PART: usize = 256;
 
 const NO_WAIT: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
-/// Makes a call until no signal interrupts it.
-fn again(mut call: impl FnMut() -> isize) -> isize {
+/// Makes a call of the system until no signal interrupts it.
+///
+/// It is made directly: the functions of the C library for it are cancellation points, and a thread that ended there
+/// would never leave its descriptor.
+///
+/// # Safety
+/// As for the call.
+unsafe fn call(what: c_long, fd: c_int, [a, b, c, d, e]: [usize; 5]) -> isize {
     let errno = KeepErrno::new();
     loop {
-        let n = call();
+        // SAFETY: the caller's promise.
+        let n = unsafe { libc::syscall(what, fd as usize, a, b, c, d, e) } as isize;
         if n >= 0 {
             return n;
         }
@@ -66,7 +73,7 @@ fn again(mut call: impl FnMut() -> isize) -> isize {
     }
 }
 
-/// As [`again`], for a call that is not made twice.
+/// The result of a call, or its errno, negated.
 fn once(call: impl FnOnce() -> c_int) -> i32 {
     let errno = KeepErrno::new();
     let n = call();
@@ -158,8 +165,10 @@ pub fn close(fd: c_int) {
 pub fn ready(fd: c_int, events: u32) -> u32 {
     held::nothing_for("poll");
     let mut p = libc::pollfd { fd, events: events as i16, revents: 0 };
-    // SAFETY: one pollfd.
-    let n = again(|| unsafe { libc::poll(&mut p, 1, 0) } as isize);
+    let mut now: libc::timespec = c::zeros();
+    let none = ptr::null::<libc::sigset_t>();
+    // SAFETY: one pollfd, and a time that the system may write to.
+    let n = once(|| unsafe { libc::syscall(libc::SYS_ppoll, &raw mut p, 1usize, &raw mut now, none, 0usize) } as c_int);
     if n > 0 { u32::from(p.revents as u16) } else { 0 }
 }
 
@@ -176,9 +185,13 @@ pub unsafe fn read(fd: c_int, by: Means, buf: *mut c_void, n: usize) -> Got {
     let v = iovec { iov_base: buf, iov_len: n };
     match by {
         // SAFETY: the caller's promise.
-        Means::Socket => (again(|| unsafe { libc::recv(fd, buf, n, NO_WAIT) }), false),
+        Means::Socket => (unsafe { recv(fd, buf, n, 0) }, false),
         // SAFETY: the caller's promise.
-        Means::Plain | Means::Part | Means::SmallPart => (again(|| unsafe { libc::read(fd, buf, n) }), true),
+        Means::Plain | Means::Part | Means::SmallPart => {
+            // SAFETY: the caller's promise.
+            let n = unsafe { call(libc::SYS_read, fd, [buf as usize, n, 0, 0, 0]) };
+            (n, true)
+        }
         // SAFETY: the caller's promise.
         Means::UnixStream | Means::NoWait => unsafe { readv(fd, by, &raw const v, 1) },
     }
@@ -192,13 +205,17 @@ pub unsafe fn readv(fd: c_int, by: Means, v: *const iovec, n: c_int) -> Got {
         Means::Socket | Means::UnixStream => {
             let mut msg = message(v, n);
             // SAFETY: the message lives for the call, and the rest is the caller's promise.
-            let got = again(|| unsafe { libc::recvmsg(fd, &mut msg, NO_WAIT) });
+            let got = unsafe { recvmsg(fd, &mut msg, 0) };
             (got, msg.msg_flags & libc::MSG_CTRUNC != 0)
         }
         // SAFETY: the caller's promise.
-        Means::Plain | Means::Part | Means::SmallPart => (again(|| unsafe { libc::readv(fd, v, n) }), true),
+        Means::Plain | Means::Part | Means::SmallPart => {
+            // SAFETY: the caller's promise.
+            let n = unsafe { call(libc::SYS_readv, fd, [v as usize, n as usize, 0, 0, 0]) };
+            (n, true)
+        }
         // SAFETY: the caller's promise.
-        Means::NoWait => (again(|| unsafe { at_once(libc::SYS_preadv2, fd, v, n) }), true),
+        Means::NoWait => (unsafe { at_once(libc::SYS_preadv2, fd, v, n) }, true),
     }
 }
 
@@ -209,13 +226,13 @@ pub unsafe fn write(fd: c_int, by: Means, buf: *const c_void, n: usize) -> isize
     let v = iovec { iov_base: buf.cast_mut(), iov_len: n };
     match by {
         // SAFETY: the caller's promise.
-        Means::Socket | Means::UnixStream => again(|| unsafe { libc::send(fd, buf, n, NO_WAIT) }),
+        Means::Socket | Means::UnixStream => unsafe { send(fd, buf, n, 0) },
         // SAFETY: the caller's promise.
-        Means::Plain => again(|| unsafe { libc::write(fd, buf, n) }),
+        Means::Plain => unsafe { call(libc::SYS_write, fd, [buf as usize, n, 0, 0, 0]) },
         // SAFETY: the caller's promise.
-        Means::Part => again(|| unsafe { libc::write(fd, buf, n.min(PART)) }),
+        Means::Part => unsafe { write(fd, Means::Plain, buf, n.min(PART)) },
         // SAFETY: the caller's promise.
-        Means::SmallPart => again(|| unsafe { libc::write(fd, buf, n.min(SMALL_PART)) }),
+        Means::SmallPart => unsafe { write(fd, Means::Plain, buf, n.min(SMALL_PART)) },
         // SAFETY: the caller's promise.
         Means::NoWait => unsafe { writev(fd, by, &raw const v, 1) },
     }
@@ -229,10 +246,10 @@ pub unsafe fn writev(fd: c_int, by: Means, v: *const iovec, n: c_int) -> isize {
         Means::Socket | Means::UnixStream => {
             let msg = message(v, n);
             // SAFETY: the message lives for the call, and the rest is the caller's promise.
-            again(|| unsafe { libc::sendmsg(fd, &msg, NO_WAIT) })
+            unsafe { sendmsg(fd, &msg, 0) }
         }
         // SAFETY: the caller's promise.
-        Means::Plain => again(|| unsafe { libc::writev(fd, v, n) }),
+        Means::Plain => unsafe { call(libc::SYS_writev, fd, [v as usize, n as usize, 0, 0, 0]) },
         Means::Part | Means::SmallPart => {
             // SAFETY: the caller's promise: there is a first part.
             let first = unsafe { &*v };
@@ -240,7 +257,7 @@ pub unsafe fn writev(fd: c_int, by: Means, v: *const iovec, n: c_int) -> isize {
             unsafe { write(fd, by, first.iov_base, first.iov_len) }
         }
         // SAFETY: the caller's promise.
-        Means::NoWait => again(|| unsafe { at_once(libc::SYS_pwritev2, fd, v, n) }),
+        Means::NoWait => unsafe { at_once(libc::SYS_pwritev2, fd, v, n) },
     }
 }
 
@@ -248,15 +265,14 @@ pub unsafe fn writev(fd: c_int, by: Means, v: *const iovec, n: c_int) -> isize {
 ///
 /// # Safety
 /// As for [`readv`] or [`writev`].
-unsafe fn at_once(call: libc::c_long, fd: c_int, v: *const iovec, n: c_int) -> isize {
+unsafe fn at_once(what: c_long, fd: c_int, v: *const iovec, n: c_int) -> isize {
     const HERE: usize = usize::MAX;
     // The kernel takes the offset in two halves.
     // SAFETY: the caller's promise.
-    let r = unsafe { libc::syscall(call, fd, v, n as usize, HERE, HERE, libc::RWF_NOWAIT) } as isize;
-    if r < 0 && c::errno() == libc::ENOSYS {
-        c::set_errno(libc::EOPNOTSUPP);
+    match unsafe { call(what, fd, [v as usize, n as usize, HERE, HERE, libc::RWF_NOWAIT as usize]) } {
+        r if r == -(libc::ENOSYS as isize) => -(libc::EOPNOTSUPP as isize),
+        r => r,
     }
-    r
 }
 
 /// A message without an address and without control data.
@@ -272,7 +288,7 @@ fn message(v: *const iovec, n: c_int) -> msghdr {
 pub unsafe fn recv(fd: c_int, buf: *mut c_void, n: usize, flags: c_int) -> isize {
     held::nothing_for("recv");
     // SAFETY: the caller's promise.
-    again(|| unsafe { libc::recv(fd, buf, n, flags | NO_WAIT) })
+    unsafe { recvfrom(fd, buf, n, flags, ptr::null_mut(), ptr::null_mut()) }
 }
 
 /// # Safety
@@ -280,7 +296,7 @@ pub unsafe fn recv(fd: c_int, buf: *mut c_void, n: usize, flags: c_int) -> isize
 pub unsafe fn send(fd: c_int, buf: *const c_void, n: usize, flags: c_int) -> isize {
     held::nothing_for("send");
     // SAFETY: the caller's promise.
-    again(|| unsafe { libc::send(fd, buf, n, flags | NO_WAIT) })
+    unsafe { sendto(fd, buf, n, flags, ptr::null(), 0) }
 }
 
 /// # Safety
@@ -295,7 +311,7 @@ pub unsafe fn recvfrom(
 ) -> isize {
     held::nothing_for("recvfrom");
     // SAFETY: the caller's promise.
-    again(|| unsafe { libc::recvfrom(fd, buf, n, flags | NO_WAIT, addr, len) })
+    unsafe { call(libc::SYS_recvfrom, fd, [buf as usize, n, (flags | NO_WAIT) as usize, addr as usize, len as usize]) }
 }
 
 /// # Safety
@@ -303,7 +319,7 @@ pub unsafe fn recvfrom(
 pub unsafe fn sendto(fd: c_int, buf: *const c_void, n: usize, flags: c_int, addr: *const sockaddr, len: u32) -> isize {
     held::nothing_for("sendto");
     // SAFETY: the caller's promise.
-    again(|| unsafe { libc::sendto(fd, buf, n, flags | NO_WAIT, addr, len) })
+    unsafe { call(libc::SYS_sendto, fd, [buf as usize, n, (flags | NO_WAIT) as usize, addr as usize, len as usize]) }
 }
 
 /// Received descriptors are closed by exec.
@@ -313,7 +329,9 @@ pub unsafe fn sendto(fd: c_int, buf: *const c_void, n: usize, flags: c_int, addr
 pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> isize {
     held::nothing_for("recvmsg");
     // SAFETY: the caller's promise.
-    again(|| unsafe { libc::recvmsg(fd, msg, flags | NO_WAIT | libc::MSG_CMSG_CLOEXEC) })
+    let flags = flags | NO_WAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: the caller's promise.
+    unsafe { call(libc::SYS_recvmsg, fd, [msg as usize, flags as usize, 0, 0, 0]) }
 }
 
 /// # Safety
@@ -321,7 +339,7 @@ pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> isize {
 pub unsafe fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> isize {
     held::nothing_for("sendmsg");
     // SAFETY: the caller's promise.
-    again(|| unsafe { libc::sendmsg(fd, msg, flags | NO_WAIT) })
+    unsafe { call(libc::SYS_sendmsg, fd, [msg as usize, (flags | NO_WAIT) as usize, 0, 0, 0]) }
 }
 
 /// Takes a connection. It waits if the descriptor does. EINTR: that connection has failed, and the next is to be tried.
@@ -331,7 +349,8 @@ pub unsafe fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> isize {
 pub unsafe fn accept(fd: c_int, addr: *mut sockaddr, len: *mut u32) -> isize {
     held::nothing_for("accept4");
     // SAFETY: the caller's promise.
-    match again(|| unsafe { libc::accept4(fd, addr, len, libc::SOCK_CLOEXEC) } as isize) {
+    let n = unsafe { call(libc::SYS_accept4, fd, [addr as usize, len as usize, libc::SOCK_CLOEXEC as usize, 0, 0]) };
+    match n {
         n if n == -(libc::ECONNABORTED as isize) || n == -(libc::EPROTO as isize) => -(libc::EINTR as isize),
         n => n,
     }
@@ -349,7 +368,7 @@ pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: u32) -> i32 {
         set_nonblocking(fd, true);
     }
     // SAFETY: the caller's promise.
-    let r = once(|| unsafe { libc::connect(fd, addr, len) });
+    let r = once(|| unsafe { libc::syscall(libc::SYS_connect, fd, addr, len) } as c_int);
     if waits {
         set_nonblocking(fd, false);
     }
