@@ -429,6 +429,25 @@ CHECK_UNUSED static void waits_for_fd(void *arg) {
   if (w->token) CHECK_OK(gmx_cancel_use(before, NULL));
 }
 
+struct fd_looks_for {
+  gmx_g g;
+  bool waits;
+};
+
+CHECK_UNUSED static void fd_is_it(void *arg, const gmx_g_info *info) {
+  struct fd_looks_for *look = (struct fd_looks_for *)arg;
+  if (info->g == look->g) look->waits = info->status == GMX_G_WAITING;
+}
+
+/* Whether this G waits, for whatever it is. */
+CHECK_UNUSED static bool g_waits(gmx_g g) {
+  struct fd_looks_for look = {g, false};
+  CHECK_OK(gmx_stop_the_world("look"));
+  CHECK_OK(gmx_for_each_g(fd_is_it, &look));
+  CHECK_OK(gmx_start_the_world());
+  return look.waits;
+}
+
 /* Begins the call, and returns when it waits: of a G that is exact. A thread has at least begun; no test here depends
  * on more, since each is right too if the call comes after the event. */
 CHECK_UNUSED static void wait_start(struct fd_waiter *w, enum place place, const struct fd_call *call, struct fd_state *s,
@@ -438,10 +457,9 @@ CHECK_UNUSED static void wait_start(struct fd_waiter *w, enum place place, const
   w->state = s;
   w->timeout = timeout;
   w->token = token;
-  int64_t before = place == ON_G ? count_waiting() : 0;
   place_start(&w->placed, place, waits_for_fd, w);
   spin_until(load(&w->begun));
-  if (place == ON_G) spin_until(load(&w->done) || count_waiting() > before);
+  if (place == ON_G) spin_until(load(&w->done) || g_waits(w->placed.g));
   else if (place == ON_THREAD) spin_until(load(&w->done) || thread_state(load(&w->thread)) == 'S');
 }
 
