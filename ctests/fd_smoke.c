@@ -241,6 +241,27 @@ static void timeouts(void) {
   for (int i = 0; i < 2; i++) CHECK_OK(gmx_close(ends[i]));
 }
 
+/* Two readers, of which one waits for its turn, when their deadline is moved. */
+static void moved_deadline(void) {
+  for (bool early = false; !early;) {
+    gmx_poll ends[2];
+    pair(SOCK_STREAM, ends);
+    struct waiting_call w[2] = {{ends[0], 0, 0, 0}, {ends[0], 0, 0, 0}};
+    int64_t at = gmx_now() + 100 * MS;
+    CHECK_OK(gmx_poll_set_deadline(ends[0], GMX_POLL_IN, at));
+    gmx_g gs[2];
+    for (int i = 0; i < 2; i++) gs[i] = go_joinable(reads, &w[i]);
+    while (count_waiting() < 2 && gmx_now() < at) CHECK_OK(gmx_yield());
+    CHECK_OK(gmx_poll_set_deadline(ends[0], GMX_POLL_IN, GMX_FOREVER));
+    early = gmx_now() < at;
+    CHECK_OK(gmx_sleep(at + MS - gmx_now()));
+    CHECK_OK(gmx_write(ends[1], "xy", 2, GMX_FOREVER, NULL));
+    join_all(gs, 2);
+    for (int i = 0; i < 2 && early; i++) CHECK_EQ(w[i].read, 1);
+    for (int i = 0; i < 2; i++) CHECK_OK(gmx_close(ends[i]));
+  }
+}
+
 /* ---- other kinds ---- */
 
 static void readiness(void) {
@@ -301,6 +322,20 @@ static void pipes(uint32_t flags) {
   CHECK_EQ(w.read, 0);
   CHECK_OK(gmx_close(ends[0]));
   if (flags) CHECK_EQ(close(fds[0]), 0);
+}
+
+/* A full pipe whose reader leaves has an error, and nothing else. */
+static void broken_pipe(void) {
+  int fds[2];
+  CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
+  gmx_poll to = opened(fds[1]);
+  struct waiting_call w = {to, 1, 1, 1};
+  gmx_g g = go_joinable(writes, &w);
+  CHECK_OK(gmx_sleep(MS));
+  CHECK_EQ(close(fds[0]), 0);
+  join(g);
+  CHECK_STATUS(w.write, GMX_EPIPE);
+  CHECK_OK(gmx_close(to));
 }
 
 static void own_pipes(void) { pipes(0); }
@@ -432,10 +467,12 @@ static void everything(void) {
   RUN(refused);
   RUN(close_wakes);
   RUN(timeouts);
+  RUN(moved_deadline);
   RUN(readiness);
   RUN(datagrams);
   RUN(own_pipes);
   RUN(borrowed_pipes);
+  RUN(broken_pipe);
   RUN(files);
   RUN(borders);
   RUN(urgent_data);

@@ -3192,9 +3192,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t
  * nanoseconds: GMX_FOREVER for none; with 0 or less the call only tries, and returns GMX_ETIMEDOUT where it would have
  * to wait. A call that does not wait lets others run at the end of the goroutine's time slice.
  *
- * A number of bytes is the status; an error of the system is its errno, negated. A write to a socket whose other end
- * is closed returns GMX_EPIPE and raises no SIGPIPE; a write to a pipe without a reader also raises SIGPIPE, unless
- * the thread blocks that signal, as the library's own threads do.
+ * A number of bytes is the status; an error of the system is its errno, negated. A write to a socket or a pipe whose
+ * other end is closed returns GMX_EPIPE and raises no SIGPIPE.
  *
  *     char head[4], body[4096];
  *     struct iovec parts[2] = {{head, sizeof head}, {body, sizeof body}};

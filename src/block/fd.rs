@@ -97,6 +97,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::protocol::{park, syscall};
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnU8, OwnU64};
+use crate::sync::widen::widen;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence, now};
 use crate::sys::arch::stack_pointer;
 use crate::sys::io::{self, Kind, Means, iovec, msghdr, sockaddr};
@@ -266,6 +267,7 @@ fn make(m: MRef, number: i32, kind: Kind, borrowed: bool, nonblocking: impl FnOn
 fn enter(m: MRef, handle: u64) -> Result<&'static Fd> {
     let fds = m.sched().slab::<Fd>().map_err(|_| STALE)?;
     let fd = fds.get(handle).ok_or(STALE)?;
+    widen!();
     let mut users = fd.users.load(Ordering::Relaxed);
     loop {
         if users >= CLOSED - 1 {
@@ -305,6 +307,7 @@ pub fn release(m: MRef, handle: u64) -> Result<(i32, bool)> {
         leave(m, fd);
         return Err(STALE);
     }
+    widen!();
     // FD-C2
     fd.wake_all(m);
     // FD-C3
@@ -314,6 +317,7 @@ pub fn release(m: MRef, handle: u64) -> Result<(i32, bool)> {
     while fd.users.load(Ordering::Acquire) != CLOSED {
         (m, _) = waitq::wait(m, from_ref(&fd.users) as u64, how, || fd.users.load(Ordering::Acquire) != CLOSED);
     }
+    widen!();
     // FD-C4
     let number = fd.number.get();
     if fd.watch.load(Ordering::Acquire) == YES {
@@ -324,6 +328,7 @@ pub fn release(m: MRef, handle: u64) -> Result<(i32, bool)> {
         }
     }
     let borrowed = fd.borrowed.get();
+    widen!();
     fd.handle.store(0, Ordering::Relaxed);
     m.sched().slab::<Fd>()?.free(handle);
     Ok((number, borrowed))
@@ -352,6 +357,7 @@ pub fn set_deadline(m: MRef, handle: u64, which: u32, when: i64) -> Result<()> {
         for (bit, d) in [(IN, &fd.read), (OUT, &fd.write)] {
             if which & bit != 0 {
                 d.deadline.set(when);
+                widen!();
                 d.edges.wake(m);
             }
         }
@@ -381,6 +387,7 @@ fn with<R>(m: MRef, handle: u64, f: impl FnOnce(&Fd) -> Result<R>) -> Result<R> 
 pub fn event(sched: &Sched, key: u64, bits: u32, list: &mut GList) {
     // FD-E1, FD-I2, NETPOLL-I4
     let Some(fd) = sched.slab::<Fd>().ok().and_then(|fds| fds.get(key)) else { return };
+    widen!();
     // FD-E2
     let ends = bits & (PEER_DONE | HANGUP | ERROR | URGENT);
     if ends != 0 {
@@ -490,6 +497,7 @@ impl Fd {
         if let Err(e) = self.watch(m) {
             return (m, Err(e));
         }
+        widen!();
         // FD-I3, NETPOLL-I5
         let (m, waited) = edges.wait(m, seen, How::event(reason, until.or(deadline)));
         match waited {
@@ -781,7 +789,10 @@ fn write_all(
     locked(m, handle, Way::Write, timeout, |mut m, fd, until| {
         loop {
             let r;
-            (m, r) = fd.repeat(m, Way::Write, None, until, |_, _, by| f(fd.number.get(), by, *done));
+            (m, r) = fd.repeat(m, Way::Write, None, until, |_, _, by| match fd.kind() {
+                Kind::Pipe => io::without_signal(|| f(fd.number.get(), by, *done)),
+                _ => f(fd.number.get(), by, *done),
+            });
             match r {
                 Ok(0) => return (m, Err(Error::Os(libc::EIO))),
                 Ok(r) => *done += r,
