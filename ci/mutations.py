@@ -222,6 +222,7 @@ BY_HAND = [
     ("protocol/syscall.rs", "leave", "m.set_fenced(true);", "m.set_fenced(!@);", "SYSCALL-Y5: a fence of its own counts"),
     ("gmp/p/word.rs", "take", "Outside::Host if host && has_asymmetric_fence()", "Outside::Host if host && (@ || has_asymmetric_fence())", "SEIZE-G1: nothing is taken where there is no HEAVY"),
     ("protocol/syscall.rs", "take", "let taken = take(!lk.exact);", "let taken = take(@ || !lk.exact);", "SEIZE-G6: none is taken during a stop of code"),
+    ("protocol/wake.rs", "make_threads", "m.newborn.set(true);", "m.newborn.set(!@);", "SEIZE-G4: a newborn counts until it has its P"),
     ("protocol/syscall.rs", "went_out", "lk.taken += 1;", "lk.taken += i32::from(!@);", "SEIZE-W4: one more without a P"),
     ("gmp/m.rs", "may_lose_p", "mode == Ctx::G as u64 &&", "(@ || mode == Ctx::G as u64) &&", "SEIZE-W3: a pinned G keeps its P"),
     ("protocol/quiet.rs", "still", "if lk.nm != lk.nmidle + timer_waiter + locked {", "if !@ && lk.nm != lk.nmidle + timer_waiter + locked {", "QUIET-V2: every worker sleeps"),

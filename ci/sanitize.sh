@@ -31,6 +31,7 @@ not "reads other Gs' stacks word by word, as a collector does, while one in a sy
 not "fails malloc or other calls itself, the sanitizer's too" address thread valgrind -- chan_memory faults hog_faults
 not "is about the memory that the library has when there is no checker" address thread valgrind -- heap
 not "has a malloc of its own" address thread valgrind -- hostile no_malloc stuck_host
+not "has a malloc of its own, which ThreadSanitizer calls before it is there itself" thread -- hog_malloc
 not "measures memory, which a sanitizer has much of" address thread valgrind -- memory ratchets
 not "has little address space" address thread valgrind -- limits timers_memory
 not "takes address space away, of which valgrind needs some itself" valgrind -- lack

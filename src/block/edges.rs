@@ -1,4 +1,5 @@
-//! One direction of a descriptor: its events, counted, and the wait for the next one. protocol/netpoll.rs has the paper.
+//! One direction of a descriptor: its events, counted, and the wait for the next one. protocol/netpoll.rs has the
+//! paper.
 
 use super::waitq::{self, After, How, Waited};
 use crate::gmp::g::{GList, gflag};

@@ -11,7 +11,7 @@ pub struct NetPoll {
     pub poll: Poll,
     /// Gs and threads that wait for descriptors, or are about to, or were a moment ago.
     pub waiters: AtomicU32,
-    /// The timer waiter sleeps in `poll`. Written under `sched.lock`.
+    /// An M is in `poll`. Written by that M, under `sched.lock`.
     pub polls: AtomicBool,
     /// A thread looks without waiting.
     pub looking: AtomicBool,

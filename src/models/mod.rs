@@ -42,6 +42,7 @@ mod notes;
 mod onces;
 mod parkings;
 mod parks;
+mod polls;
 mod queues;
 mod quiets;
 mod rescues;
@@ -235,8 +236,8 @@ pub struct World {
     open: AtomicUsize,
     /// Set when `open` reaches 0: a step may wait for it.
     pub all: Note,
-    /// A lock of the host that every new thread needs is free after this event.
-    thread_needs: Option<Arc<Event>>,
+    /// A lock of the host that the making of a thread needs, or the new thread itself, is free after this event.
+    thread_needs: Option<(Needs, Arc<Event>)>,
     /// The model is about the words by which hosts are told (`asks`). Other models do without the writes to them.
     asks: bool,
 }
@@ -259,12 +260,23 @@ unsafe extern "C" fn no_entry(_: usize) -> ! {
     unreachable!()
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Needs {
+    Maker,
+    Newborn,
+}
+
 unsafe fn start_thread(m: MRef) -> Result<(), i32> {
-    if let Some(free) = &world().thread_needs {
-        free.wait(0, None);
-    }
-    start(m);
+    wait_for_host(Needs::Maker);
+    start_after(m, || wait_for_host(Needs::Newborn));
     Ok(())
+}
+
+fn wait_for_host(who: Needs) {
+    match &world().thread_needs {
+        Some((needs, free)) if *needs == who => _ = free.wait(0, None),
+        _ => (),
+    }
 }
 
 fn fatal(_: &Sched, what: &str) -> ! {
@@ -278,10 +290,16 @@ pub fn world() -> Arc<World> {
 
 /// Starts a thread for an M. It works on the nextp of the M, or sleeps until it is given a P.
 fn start(m: MRef) {
+    start_after(m, || ());
+}
+
+/// As [`start`], for a thread that does something else first.
+fn start_after(m: MRef, first: fn()) {
     m.alive.set(true);
     let w = world();
     let t = thread::spawn(move || {
         w.is_m(m);
+        first();
         m.set_ctx(Ctx::Sched);
         if let Some(pp) = m.take_nextp() {
             wake::born(w.sched, m);

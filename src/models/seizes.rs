@@ -376,13 +376,12 @@ fn held_against_take() {
 
 /// SEIZE-G4: G 0 has a lock of the host that a new thread needs. The watchdog takes its only P, for which there is no
 /// thread, and then the thread of G 0 is to be held.
-#[test]
-fn none_is_held_while_its_p_waits_for_a_thread() {
-    check(Size { preemptions: 1, ..Size::default() }, || {
+fn p_waits_for_a_thread(needs: Needs) {
+    check(Size { preemptions: 1, ..Size::default() }, move || {
         let unlocked = Arc::new(Event::new());
         let unlocks = unlocked.clone();
         let mut mk = Maker::new(1, 1);
-        mk.0.thread_needs = Some(unlocked);
+        mk.0.thread_needs = Some((needs, unlocked));
         let first = mk.token(vec![nudged(move |_, _| unlocks.happen()), safepoint()]);
         let second = mk.token(vec![safepoint()]);
         let w = mk.make();
@@ -392,6 +391,17 @@ fn none_is_held_while_its_p_waits_for_a_thread() {
         w.watcher(|w, me| look(w, me));
         w.finish();
     });
+}
+
+#[test]
+fn none_is_held_while_its_p_waits_for_a_thread() {
+    p_waits_for_a_thread(Needs::Maker);
+}
+
+/// The thread has been made, and asks the host for more before it takes the P.
+#[test]
+fn none_is_held_while_its_p_waits_for_a_newborn() {
+    p_waits_for_a_thread(Needs::Newborn);
 }
 
 /// The watchdog has taken the P, or does so just then: its thread is held without one.

@@ -1,10 +1,10 @@
-//! How the Gs that wait for descriptors come back: who asks the kernel what is ready, and when.
+//! How the Gs that wait for descriptors come back: which thread asks the kernel what is ready, and when.
 //!
 //! # Problem
 //! The kernel tells what is ready to the thread that asks. If no thread asks, a G waits beside a socket that has data.
-//! If each thread asks all the time, the asking costs more than the work. So: an idle thread sleeps in the kernel's poll
-//! instead of elsewhere; a busy one looks now and then; and there is no moment in which Gs wait, a thread is idle, and
-//! none asks.
+//! If each thread asks all the time, the asking costs more than the work. So: an idle thread sleeps in the kernel's
+//! poll instead of elsewhere, and a busy one looks now and then. There must be no moment in which Gs wait, a thread is
+//! idle, and no thread asks.
 //!
 //! # Words
 //! | word | meaning | written by |
@@ -12,7 +12,7 @@
 //! | `waiters` | the Gs and threads that wait for a descriptor, or are about to | each waiter, before and after |
 //! | edges of a descriptor | counts its events, for each direction (block/edges.rs) | the thread that delivers |
 //! | `timer_waiter` | the idle M that watches the timers (wake.rs), and the poll | the holder of `sched.lock` |
-//! | `polls` | it sleeps in the poll | as above |
+//! | `polls` | an M is in the poll: the timer waiter, or one on its way out | that M, under `sched.lock` |
 //! | `looked` | when a thread asked last | that thread |
 //!
 //! # Protocol
@@ -20,8 +20,8 @@
 //! * NETPOLL-A1 it has read the count of edges before that call. Now it adds itself to `waiters`;
 //! * NETPOLL-A2 it waits at the address of the count, if the count is unchanged (WAITQ-A1 to WAITQ-A4). What the call
 //!   has not seen comes as an edge;
-//! * NETPOLL-A3 the commit of its park sees to it that a thread asks: fence; if a P is idle and the timer waiter does
-//!   not poll, it is told to, and if there is none, a searcher is started that becomes it (`wake::io_added`);
+//! * NETPOLL-A3 the commit of its park makes sure that a thread asks: if a P is idle and the timer waiter does not poll,
+//!   it is told to, and if there is none, a searcher is started that becomes it (`wake::io_added`);
 //! * NETPOLL-A4 awake again, it takes itself out of `waiters`, and makes its call again.
 //!
 //! The thread that has asked:
@@ -30,25 +30,27 @@
 //! * NETPOLL-B2 it puts their Gs behind those of its P, or into the global queue. If there are more than it runs next
 //!   itself, it calls another M.
 //!
-//! Who asks:
-//! * NETPOLL-C1 the timer waiter, if there are waiters when an M goes idle. It sleeps in the poll, until the first timer.
-//!   A waker takes it last of all idle Ms, and wakes it by a kick;
+//! The threads that ask:
+//! * NETPOLL-C1 the timer waiter, if there are waiters when an M goes idle. It sleeps in the poll, until the first
+//!   timer. A waker takes it last of all idle Ms, and wakes it by a kick. It counts as a searcher then (WAKE-I4), so
+//!   another M comes to poll;
 //! * NETPOLL-C2 an M that has no G in its own queues and the global one looks without waiting, before it searches
 //!   further;
-//! * NETPOLL-C3 each P looks without waiting in each fair slice (PARK-N2): its Gs may keep it busy for ever;
-//! * NETPOLL-C4 the watchdog, if nobody has asked for [`LATE`].
+//! * NETPOLL-C3 each P looks without waiting in each fair slice (PARK-N2): its Gs may keep it busy forever;
+//! * NETPOLL-C4 the watchdog, if no thread has asked for [`LATE`].
 //!
 //! # Invariants
 //! * NETPOLL-I1 `waiters` is never below the number of those that wait.
 //! * NETPOLL-I2 while there is a waiter and an idle P, a thread is in the poll or on its way, or the watchdog looks
 //!   after [`LATE`].
-//! * NETPOLL-I3 no thread has a P in the poll, or holds a lock.
+//! * NETPOLL-I3 no thread has a P in the poll, or holds a lock. One at a time sleeps there, so a kick is for this one.
+//!   A waker takes it out of its place before it has left the poll: until then the next timer waiter sleeps elsewhere.
 //! * NETPOLL-I4 an event of a descriptor that was closed since changes nothing: its key is stale (block/fd.rs).
 //! * NETPOLL-I5 an edge that comes behind the waiter's call is not lost: the count is another one then.
 //!
 //! # Orderings
-//! * IO (the fence of NETPOLL-A3, behind A1) pairs with SPIN and WAITER of wake.rs: either the waiter sees the idle P or
-//!   the timer waiter, or the idle M sees `waiters`.
+//! * IO (the fence of WAITQ-A1, behind NETPOLL-A1) pairs with SPIN and WAITER of wake.rs: either the waiter sees the
+//!   idle P or the timer waiter, or the idle M sees `waiters`.
 //! * The count of edges is raised with Release and read with Acquire. WAITQ-A1 and WAITQ-B1 make sure that either the
 //!   waiter sees the new count or the deliverer sees the waiter.
 //!
@@ -83,7 +85,7 @@ pub fn is_wanted(sched: &Sched) -> bool {
 
 /// Whether a thread sleeps in the poll, or is about to.
 fn is_polled(sched: &Sched) -> bool {
-    sched.net.polls.load(Ordering::Relaxed) && !sched.timer_waiter.load(Ordering::Relaxed).is_null()
+    sched.net.polls.load(Ordering::Relaxed)
 }
 
 /// When the watchdog has to look, if no thread does before (NETPOLL-C4). None: it need not.

@@ -109,7 +109,8 @@ pub fn timers_wait(sched: &Sched, p: PRef, now: i64) -> bool {
 fn is_kept(sched: &Sched, p: PRef) -> bool {
     // SAFETY: null or an M, and Ms are never freed.
     let m = unsafe { MRef::from_ptr(p.m()) };
-    !sched.cfg.seizes.get() || m.is_some_and(|m| m.ctx() == Ctx::G && !m.may_lose_p())
+    let keeps = |m: MRef| m.pins() != 0 || (p.in_host(p.word()) && !m.may_lose_p());
+    !sched.cfg.seizes.get() || m.is_some_and(|m| m.ctx() == Ctx::G && keeps(m))
 }
 
 /// RESCUE-2 and RESCUE-3. True if there was something to take.

@@ -150,10 +150,9 @@ pub fn timer_added_on_the_way(sched: &Sched, me: MRef, when: i64) {
     }
 }
 
-/// NETPOLL-A3: a G waits for a descriptor, and some thread must ask the kernel for it.
+/// NETPOLL-A3: a G waits for a descriptor, and some thread must ask the kernel for it. The caller has done the fence
+/// (IO) itself.
 pub fn io_added(sched: &Sched, me: MRef) {
-    // IO: pairs with SPIN in `go_idle` and with WAITER in `enlist_idle`.
-    fence(Ordering::SeqCst);
     if sched.npidle.load(Ordering::Relaxed) != 0 {
         have_it_polled(sched, me);
     }
@@ -161,9 +160,12 @@ pub fn io_added(sched: &Sched, me: MRef) {
 
 /// A P is idle, and a G waits for a descriptor: the timer waiter polls, or a searcher becomes it.
 fn have_it_polled(sched: &Sched, me: MRef) {
+    if sched.net.polls.load(Ordering::Relaxed) {
+        return;
+    }
     if sched.timer_waiter.load(Ordering::Acquire).is_null() {
         wakep_slow(sched, me);
-    } else if !sched.net.polls.load(Ordering::Relaxed) {
+    } else {
         let mut lk = sched.lock.lock();
         // SAFETY: as in `kick_timer_waiter`.
         if let Some(m) = unsafe { MRef::from_ptr(sched.timer_waiter.load(Ordering::Relaxed)) }
@@ -658,10 +660,19 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
         if set {
             m.park.clear();
             if let Some(pp) = m.take_nextp() {
+                if let Sleep::Polling(_) = how {
+                    let _lk = sched.lock.lock();
+                    sched.net.polls.store(false, Ordering::Relaxed);
+                }
                 break Some(pp);
             }
         }
         let mut lk = sched.lock.lock();
+        if let Sleep::Polling(_) = how {
+            // In the same hold as what follows: another M that goes idle would take the place of this one, which has
+            // events to deliver.
+            sched.net.polls.store(false, Ordering::Relaxed);
+        }
         // If `m` is no longer listed, a waker has taken it out for a P and is about to set its note (WAKE-W3). To leave
         // now would lose that P, and the count of the searcher that `m` was to be.
         if sched.exiting.load(Ordering::Relaxed) && idle::leave_idle(sched, &mut lk, m) {
@@ -677,6 +688,9 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
                     return Idle::Search;
                 }
                 lk = sched.lock.lock();
+                if sched.exiting.load(Ordering::Relaxed) {
+                    break None;
+                }
             }
             if next_timer(sched) <= now() {
                 if let Some(pp) = idle::pidleget(sched, &mut lk) {
@@ -729,11 +743,13 @@ pub fn enlist_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Opti
     // SAFETY: null or an M.
     let present = unsafe { MRef::from_ptr(sched.timer_waiter.load(Ordering::Relaxed)) };
     let earlier = first < sched.timer_waiter_until.load(Ordering::Relaxed);
-    let polls = netpoll::is_wanted(sched) && sched.net.poll.works();
+    // NETPOLL-I3: an M may be on its way out of the poll.
+    let polled = sched.net.polls.load(Ordering::Relaxed);
+    let polls = !polled && netpoll::is_wanted(sched) && sched.net.poll.works();
     if let Some(present) = present
-        && sched.net.polls.load(Ordering::Relaxed)
+        && polled
     {
-        // It goes on, in the poll.
+        // NETPOLL-I3: it stays in the poll.
         if earlier {
             sched.timer_waiter_until.store(first, Ordering::Relaxed);
             let sleeper = present.park.set();
@@ -751,7 +767,9 @@ pub fn enlist_idle(sched: &Sched, lk: &mut SchedLocked<'_>, m: MRef, first: Opti
         // The former timer waiter sleeps on in the idle list.
         idle::mput(lk, old);
     }
-    sched.net.polls.store(polls, Ordering::Relaxed);
+    if polls {
+        sched.net.polls.store(true, Ordering::Relaxed);
+    }
     sched.timer_waiter_until.store(first, Ordering::Relaxed);
     // Release: pairs with the Acquire in `kick_timer_waiter`. Otherwise `kick_timer_waiter` could compare with the time
     // of an earlier timer waiter.

@@ -136,8 +136,8 @@ impl Note {
         futex::wake(&self.word, 1);
     }
 
-    /// As [`Note::sleep_exactly`], until there are events as well. True if the note was set; there may be events all the
-    /// same. The note is never freed.
+    /// As [`Note::sleep_exactly`], until there are events as well. True if the note was set; there may be events all
+    /// the same. The note is never freed.
     pub fn sleep_polling(&self, poll: &'static Poll, deadline: Option<i64>, events: &mut Events) -> bool {
         events.clear();
         self.poll.set(std::ptr::from_ref(poll).cast_mut());
