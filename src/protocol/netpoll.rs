@@ -122,7 +122,7 @@ pub fn look(sched: &Sched, m: MRef) -> usize {
     if is_polled(sched) || sched.net.looking.swap(true, Ordering::Acquire) {
         return 0;
     }
-    let mut events = Events::new();
+    let mut events = Events::default();
     sched.net.poll.look(&mut events);
     // Release: pairs with the Acquire of the next one that looks.
     sched.net.looking.store(false, Ordering::Release);

@@ -638,7 +638,7 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
     debug_assert!(m.p().is_none() && !m.spinning.get());
     let old = m.swap_ctx(Ctx::Sched);
     m.parked.set(true);
-    let mut events = Events::new();
+    let mut events = Events::default();
     let mut how = {
         let mut lk = sched.lock.lock();
         if sched.exiting.load(Ordering::Relaxed) {

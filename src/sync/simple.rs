@@ -55,9 +55,6 @@ impl SimpleMutex {
 pub struct Events(Vec<(u64, u32)>);
 
 impl Events {
-    pub fn new() -> Events {
-        Events::default()
-    }
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -35,11 +35,14 @@ pub struct Events {
     all: [MaybeUninit<libc::epoll_event>; MOST],
 }
 
-impl Events {
-    pub const fn new() -> Events {
+impl Default for Events {
+    #[inline]
+    fn default() -> Events {
         Events { n: 0, kicked: false, all: [const { MaybeUninit::uninit() }; MOST] }
     }
+}
 
+impl Events {
     pub fn is_empty(&self) -> bool {
         self.n == 0
     }
