@@ -3,9 +3,9 @@
 
 use super::waitq::{self, After, How, Waited};
 use crate::gmp::g::{GList, gflag};
-use crate::gmp::m::MRef;
+use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
-use crate::protocol::{thread, wake};
+use crate::protocol::{quiet, thread, wake};
 use crate::sync::{AtomicU64, Ordering};
 use std::ffi::c_void;
 
@@ -57,6 +57,10 @@ impl Edges {
         let after = After { f: waits, arg: std::ptr::null_mut() };
         let (m, waited) = waitq::wait_then(m, self.addr(), how, Some(after), |_| self.seen() == seen, |_| ());
         m.sched().net.waiters.fetch_sub(1, Ordering::SeqCst);
+        if m.ctx() == Ctx::Foreign {
+            // It was perhaps the last to wait for a descriptor. (A G runs now, and all goes idle after it.)
+            quiet::notify_if_all_idle(m.sched());
+        }
         (m, waited)
     }
 }
