@@ -18,9 +18,10 @@
 //! # Protocol
 //! Watcher:
 //! * QUIET-V1 remember the value of `watch`;
-//! * QUIET-V2 ([`still`]) check under `sched.lock` that no stop is under way, the template thread fires no timers,
-//!   every P is idle, no M searches, and no thread is about to be made; that no G is in the global queue or waits for a
-//!   stack; and that nm equals the workers in the idle list, plus nmlocked, plus the timer waiter;
+//! * QUIET-V2 ([`still`]) check under `sched.lock` that no stop is under way, nothing waits for a descriptor, the
+//!   template thread fires no timers, every P is idle, no M searches, and no thread is about to be made; that no G is
+//!   in the global queue or waits for a stack; and that nm equals the workers in the idle list, plus nmlocked, plus the
+//!   timer waiter;
 //! * QUIET-V3 check, still under this lock, that no timer is armed. (If the watcher unlocked first, the timer waiter
 //!   might fire a timer in between: the watcher would see no timer, and miss the G that the timer has made.)
 //! * QUIET-V4 check that every known thread of the host is parked, and that the process has no threads except these,
@@ -48,6 +49,7 @@
 //!   | about to get a P (nextp, a locked G's M) | that P is in no list: not every P is idle |
 //!   | in a syscall, or back from one without a P | its worker is awake: nm is larger; on a host's thread: QUIET-V4 |
 //!   | of a thread of the host outside of any call | QUIET-V4 |
+//!   | waits for a descriptor | QUIET-V2 |
 //!   | waits with a deadline | QUIET-V3; on a thread of the host: QUIET-V4, since that thread is not parked |
 //!   | waits without a deadline; a zombie, dead, free | it changes nothing by itself |
 //!
