@@ -24,6 +24,9 @@ for program in server client; do
     "demo/resp/$program.c" -pthread -L"$work/lib" -lgomax -Wl,-rpath,"$work/lib"
 done
 
+# From here on a failure is counted.
+set +e
+
 # begin NAME PS: a server at a free port, which $port is then
 begin() {
   "$work/server" 0 "$2" >"$work/$1.port" 2>"$work/$1.err" &

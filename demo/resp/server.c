@@ -289,7 +289,7 @@ static void command(struct client *c, const struct word *w, size_t n) {
   } known[] = {{"get", 2, 2},         {"set", 3, MANY},    {"ping", 1, 2},      {"incr", 2, 2},     {"mget", 2, MANY},
                {"del", 2, MANY},      {"exists", 2, MANY}, {"expire", 3, 3},    {"ttl", 2, 2},      {"echo", 2, 2},
                {"publish", 3, 3},     {"quit", 1, MANY},   {"command", 1, MANY}, {"config", 2, MANY}, {"dbsize", 1, 1},
-               {"subscribe", 2, MANY}, {"flushall", 1, 2}, {"shutdown", 1, 2}};
+               {"subscribe", 2, MANY}, {"flushall", 1, MANY}, {"shutdown", 1, 2}};
   enum { GET, SET, PING, INCR, MGET, DEL, EXISTS, EXPIRE, TTL, ECHO, PUBLISH, QUIT, COMMAND, CONFIG, DBSIZE, SUBSCRIBE,
          FLUSHALL, SHUTDOWN, KNOWN };
   int which = 0;
@@ -415,6 +415,10 @@ static void command(struct client *c, const struct word *w, size_t n) {
     case DBSIZE:
     case FLUSHALL: {
       size_t keys = 0;
+      if (n > 2 || (n == 2 && !is(key, "async") && !is(key, "sync"))) {
+        bytes_say(out, "-ERR syntax error\r\n");
+        break;
+      }
       for (uint32_t i = 0; i < SHARDS; i++) {
         s = shard_lock(i);
         for (size_t k = 0; k < s->size && which == FLUSHALL; k++)
