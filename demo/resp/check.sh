@@ -88,4 +88,7 @@ else
   echo "no redis-server: no comparison"
 fi
 
+# The end of the suite waits for what runs in the background.
+((${#servers[@]} == 0)) || kill "${servers[@]}"
+servers=()
 summary

@@ -295,8 +295,11 @@ static void command(struct client *c, const struct word *w, size_t n) {
   int which = 0;
   while (which < KNOWN && !is(w[0], known[which].name)) which++;
   if (which == KNOWN) {
+    size_t from = out->n;
     bytes_say(out, "-ERR unknown command '%.*s', with args beginning with: ", (int)(w[0].n < 128 ? w[0].n : 128), w[0].at);
     for (size_t i = 1; i < n && i < 4; i++) bytes_say(out, "'%.*s' ", (int)(w[i].n < 64 ? w[i].n : 64), w[i].at);
+    for (size_t i = from; i < out->n; i++)
+      if (out->at[i] == '\r' || out->at[i] == '\n') out->at[i] = ' '; /* an error is one line */
     bytes_add(out, "\r\n", 2);
     return;
   }
@@ -389,6 +392,10 @@ static void command(struct client *c, const struct word *w, size_t n) {
     case EXPIRE:
       if (!number(w[2], &value)) {
         bytes_say(out, "-ERR value is not an integer or out of range\r\n");
+        break;
+      }
+      if (value > INT64_MAX / 2000 || value < INT64_MIN / 1000) {
+        bytes_say(out, "-ERR invalid expire time in 'expire' command\r\n");
         break;
       }
       s = shard_lock(hash);
