@@ -244,10 +244,10 @@ static void hears(void *arg) {
   expect(&c, "*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:2\r\n", "SUBSCRIBE");
   must(gmx_sema_release(&ready));
   for (int i = 0; i < PUBLISHERS * MESSAGES; i++) {
-    int who = -1, number = -1;
+    int from = -1, number = -1;
     if (!answer(&c, &text)) errx(1, "a subscriber was closed");
-    if (sscanf(text, "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$%*d\r\n%d:%d", &who, &number) != 2) errx(1, "no message: %.60s", text);
-    if (who < 0 || who >= PUBLISHERS || number != next[who]++) errx(1, "subscriber %ld: %d came as %d:%d", (long)(intptr_t)arg, i, who, number);
+    if (sscanf(text, "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$%*d\r\n%d:%d", &from, &number) != 2) errx(1, "no message: %.60s", text);
+    if (from < 0 || from >= PUBLISHERS || number != next[from]++) errx(1, "subscriber %ld: %d came as %d:%d", (long)(intptr_t)arg, i, from, number);
   }
   conn_close(&c);
 }

@@ -1,16 +1,16 @@
 /*
  * resp: a server that speaks the protocol of Redis. A goroutine for each connection, and none of them is a thread.
  *
- *     make build && demo/resp/check.sh        builds it, and runs it against its own client and, if it is there, Redis
+ *     make build && demo/resp/check.sh        builds it, and runs it beside its own client and, if installed, Redis
  *
  * How it works:
  *   - main makes a listener, and gives it to the library (gmx_poll_open). A goroutine accepts (gmx_accept).
- *   - The goroutine of a connection reads what is there (gmx_read), carries out each command that is whole, collects the
- *     answers, and writes them at once (gmx_write): a pipeline of a hundred commands is one read and one write.
- *   - The keys are in SHARDS tables, each behind a gmx_mutex. Expired keys go when a command meets them, and a goroutine
- *     sweeps one shard at a time for those that none meets.
- *   - A channel has a list of its subscribers. The publisher writes a message to each: gmx_write does not mix the bytes of
- *     several writers, so it needs no lock for that. A subscriber that does not read for SLOW is closed.
+ *   - The goroutine of a connection reads what is there (gmx_read), carries out each command that is whole, collects
+ *     the answers, and writes them at once (gmx_write): a pipeline of a hundred commands is one read and one write.
+ *   - The keys are in SHARDS tables, each behind a gmx_mutex. Expired keys go when a command meets them, and a
+ *     goroutine sweeps one shard at a time for those that none meets.
+ *   - A channel has a list of its subscribers. The publisher writes a message to each: gmx_write does not mix the bytes
+ *     of several writers, so it needs no lock for that. A subscriber that does not read for SLOW is closed.
  */
 #include <gomax.h>
 
@@ -467,8 +467,8 @@ static void word_add(struct words *w, const char *at, size_t n) {
   w->at[w->n++] = (struct word){at, n};
 }
 
-/* Splits the first command of the text into words. Returns how many bytes it has; 0: it is not whole; -1: it is wrong, and
- * out says why. */
+/* Splits the first command of the text into words. Returns how many bytes it has; 0: it is not whole; -1: it is wrong,
+ * and out says why. */
 static int64_t parse(const char *text, size_t n, struct words *w, struct bytes *out) {
   const char *at = text, *end = text + n;
   int64_t count, size;
