@@ -238,7 +238,7 @@ static void an_old_handle_never_reaches_the_next_descriptor(void) {
   for (int i = 0; i < REUSE_THREADS; i++) place_join(&at[i]);
 }
 
-/* A copy keeps the file open, and with it events of the old registration, if that is not taken back before the close. */
+/* A copy keeps the file open, and with it events of the old registration, unless that ends before the close. */
 static void events_of_the_last_user_do_not_reach_the_next(void) {
   for (int round = 0; round < 300; round++) {
     int fd[2];
@@ -266,7 +266,7 @@ static void events_of_the_last_user_do_not_reach_the_next(void) {
   }
 }
 
-/* The host closes the number without telling the library: a status, never somebody else's data by force, and no abort. */
+/* The host closes the number without telling the library: a status, no data of another descriptor, and no abort. */
 static void a_number_that_the_host_closed_is_a_status(void) {
   for (int round = 0; round < 50; round++) {
     int fd[2], other[2];

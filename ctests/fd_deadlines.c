@@ -87,8 +87,8 @@ static void a_deadline_is_for_its_direction(void) {
   pair_close(&pair);
 }
 
-/* It has expired, and is moved on before the reader runs, for the world is stopped: the reader waits for the new one. An
- * end by the old deadline would be GMX_ETIMEDOUT while the deadline is an hour away. */
+/* It has expired, and is moved on before the reader runs, for the world is stopped: the reader waits for the new one.
+ * An end by the old deadline would be GMX_ETIMEDOUT while the deadline is an hour away. */
 static void a_deadline_that_is_moved_in_time_does_not_end_the_wait(void) {
   struct fd_state s;
   state_open(&s, &fd_calls[0]);

@@ -52,8 +52,8 @@ static void a_connection_is_there_or_refused(void) {
   CHECK(close(l) == 0);
 }
 
-/* Refused and successful attempts at once, on numbers that are used again at once: an event of one that was refused must
- * not end the wait of another before its connection is there. */
+/* Refused and successful attempts at once, on numbers that are used again at once: an event of a refused one
+ * must not end the wait of another before its connection is there. */
 struct dialer {
   uint64_t seed;
   struct sockaddr_in open_, closed;

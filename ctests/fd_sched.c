@@ -73,7 +73,7 @@ static void yields_forever(void *arg) {
 }
 
 /* One P always has a G to run. A scheduler that asks the system only when it has none never delivers the echo, and one
- * whose watchdog alone asks, every 10 ms, lets a hundred thousand turns pass for each. Here it is a few rounds of all. */
+ * whose watchdog alone asks, every 10 ms, lets many thousands of turns pass for each. Here it is a few rounds. */
 static void an_echo_goes_on_beside_gs_that_yield(void) {
   struct echo e;
   gmx_g g[YIELDERS];

@@ -27,7 +27,7 @@
 
 /* ---- errno ---- */
 
-/* Functions of their own: a compiler may keep the place of errno over a call that moves the caller to another thread. */
+/* Functions of their own: a compiler may keep the place of errno over a call after which the thread is another. */
 #define FDS_ERRNO 4321
 __attribute__((__noinline__)) CHECK_UNUSED static void errno_set(void) { errno = FDS_ERRNO; }
 __attribute__((__noinline__)) CHECK_UNUSED static gmx_status errno_kept(gmx_status status, const char *call) {

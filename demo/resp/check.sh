@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds demo/resp and asks it: known requests and answers, many connections, channels, expiry. Where redis-server is
 # installed: the same answers as Redis to thousands of random commands, and the requests in a second of both, on one P
-# and on two. Ends with `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CC, COMMANDS
-# (5000), SEED, SECONDS_EACH (2; 0: no throughput).
+# and on two. Ends with `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CC,
+# COMMANDS (5000), SEED, SECONDS_EACH (2; 0: no throughput).
 . "$(dirname "$0")/../../ci/lib.sh"
 set -e
 
@@ -88,4 +88,7 @@ else
   echo "no redis-server: no comparison"
 fi
 
+# The end of the suite waits for what runs in the background.
+((${#servers[@]} == 0)) || kill "${servers[@]}"
+servers=()
 summary

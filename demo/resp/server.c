@@ -1,16 +1,16 @@
 /*
  * resp: a server that speaks the protocol of Redis. A goroutine for each connection, and none of them is a thread.
  *
- *     make build && demo/resp/check.sh        builds it, and runs it against its own client and, if it is there, Redis
+ *     make build && demo/resp/check.sh        builds it, and runs it beside its own client and, if installed, Redis
  *
  * How it works:
  *   - main makes a listener, and gives it to the library (gmx_poll_open). A goroutine accepts (gmx_accept).
- *   - The goroutine of a connection reads what is there (gmx_read), carries out each command that is whole, collects the
- *     answers, and writes them at once (gmx_write): a pipeline of a hundred commands is one read and one write.
- *   - The keys are in SHARDS tables, each behind a gmx_mutex. Expired keys go when a command meets them, and a goroutine
- *     sweeps one shard at a time for those that none meets.
- *   - A channel has a list of its subscribers. The publisher writes a message to each: gmx_write does not mix the bytes of
- *     several writers, so it needs no lock for that. A subscriber that does not read for SLOW is closed.
+ *   - The goroutine of a connection reads what is there (gmx_read), carries out each command that is whole, collects
+ *     the answers, and writes them at once (gmx_write): a pipeline of a hundred commands is one read and one write.
+ *   - The keys are in SHARDS tables, each behind a gmx_mutex. Expired keys go when a command meets them, and a
+ *     goroutine sweeps one shard at a time for those that none meets.
+ *   - A channel has a list of its subscribers. The publisher writes a message to each: gmx_write does not mix the bytes
+ *     of several writers, so it needs no lock for that. A subscriber that does not read for SLOW is closed.
  */
 #include <gomax.h>
 
@@ -295,8 +295,11 @@ static void command(struct client *c, const struct word *w, size_t n) {
   int which = 0;
   while (which < KNOWN && !is(w[0], known[which].name)) which++;
   if (which == KNOWN) {
+    size_t from = out->n;
     bytes_say(out, "-ERR unknown command '%.*s', with args beginning with: ", (int)(w[0].n < 128 ? w[0].n : 128), w[0].at);
     for (size_t i = 1; i < n && i < 4; i++) bytes_say(out, "'%.*s' ", (int)(w[i].n < 64 ? w[i].n : 64), w[i].at);
+    for (size_t i = from; i < out->n; i++)
+      if (out->at[i] == '\r' || out->at[i] == '\n') out->at[i] = ' '; /* an error is one line */
     bytes_add(out, "\r\n", 2);
     return;
   }
@@ -391,6 +394,10 @@ static void command(struct client *c, const struct word *w, size_t n) {
         bytes_say(out, "-ERR value is not an integer or out of range\r\n");
         break;
       }
+      if (value > INT64_MAX / 2000 || value < INT64_MIN / 1000) {
+        bytes_say(out, "-ERR invalid expire time in 'expire' command\r\n");
+        break;
+      }
       s = shard_lock(hash);
       at = find(s, key, hash);
       bool is_there = *at != NULL;
@@ -460,8 +467,8 @@ static void word_add(struct words *w, const char *at, size_t n) {
   w->at[w->n++] = (struct word){at, n};
 }
 
-/* Splits the first command of the text into words. Returns how many bytes it has; 0: it is not whole; -1: it is wrong, and
- * out says why. */
+/* Splits the first command of the text into words. Returns how many bytes it has; 0: it is not whole; -1: it is wrong,
+ * and out says why. */
 static int64_t parse(const char *text, size_t n, struct words *w, struct bytes *out) {
   const char *at = text, *end = text + n;
   int64_t count, size;
