@@ -112,6 +112,30 @@ fn yield_to_another_against_idle() {
     );
 }
 
+/// G 0 has chosen G 1, which g0 is to enter, and yields. While it is on its way to g0 both are in no queue. G 1 keeps
+/// the P until G 0 has run.
+#[test]
+fn yield_to_chosen_against_idle() {
+    check(Size::default(), || {
+        let mut mk = Maker::new(2, 2);
+        let first = mk.token(vec![
+            Box::new(|w, m, gp| {
+                m.chosen.set(w.gp(1).as_ptr());
+                gp.set_status(GStatus::Runnable);
+                Mcall::Yield(Place::Tail)
+            }),
+            does(|_, _, _| ()),
+        ]);
+        let _ = mk.token(vec![awaits(0)]);
+        let w = mk.make();
+        let searcher = w.searcher();
+        let m = w.worker_with(&[first]);
+        w.go(searcher);
+        w.go(m);
+        w.finish();
+    });
+}
+
 /// A load of npidle before the fence may be older than the G in the queue.
 #[cfg(loom)]
 #[test]

@@ -224,10 +224,10 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
                 Place::Tail => m.must_p().put_last(gp),
                 Place::Global => sched.globrunqput(gp),
             }
-            // While the next G was entered this G was in no queue, and a searcher may have found nothing: WAKE-S2 to
-            // WAKE-S5. (With one P there is no searcher.) On g0 the G is in a queue before another is taken out, so a
-            // searcher finds it.
-            if m.ctx() == Ctx::G && sched.procs() > 1 {
+            // While the next G was entered, or chosen for g0 to enter, this G was in no queue, and a searcher may have
+            // found nothing: WAKE-S2 to WAKE-S5. (With one P there is no searcher.) If g0 has yet to choose, the G is
+            // in a queue before another is taken out, so a searcher finds it.
+            if (m.ctx() == Ctx::G || !m.chosen.is_null()) && sched.procs() > 1 {
                 wake::wakep(sched, m);
             }
             false
