@@ -45,12 +45,14 @@ test: ## every suite, and a table of what passed (ci/test.sh NAME... runs some o
 	$(need_python)
 	@MAKE="$(MAKE)" CARGO="$(CARGO)" PYTHON="$(PYTHON)" ci/test.sh
 
-demo: build ## builds demo/wordcount and counts the words below DIR=.
+demo: build ## builds the demos: counts the words below DIR=., and runs a server of the Redis protocol
 	$(need_cc)
 	@mkdir -p $(dir $(DEMO))
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude $(CFLAGS) -o $(DEMO) demo/*.c \
 	  -pthread -L$(RELEASE) -lgomax -Wl,-rpath,$(abspath $(RELEASE))
 	$(DEMO) --progress $(DIR)
+	@echo "a server that speaks the protocol of Redis, and its clients:"
+	@SECONDS_EACH=$(or $(SECONDS_EACH),1) CC="$(CC)" MAKE="$(MAKE)" demo/resp/check.sh
 
 bench: build ## the benchmarks, beside those of Go and other libraries (QUICK=1, PEERS=...)
 	$(call need_file,benches/run.sh,runs the benchmarks)

@@ -177,7 +177,7 @@ static char plenty[8 << 20];
 static void reads(void *arg) {
   struct waiting_call *w = arg;
   char c;
-  w->read = gmx_read(w->p, &c, 1, GMX_FOREVER);
+  store(&w->read, gmx_read(w->p, &c, 1, GMX_FOREVER));
 }
 
 static void writes(void *arg) {
@@ -444,7 +444,7 @@ static void terminals(void) {
   struct waiting_call w = {tty, 1, 1, 1};
   gmx_g g = go_joinable(reads, &w);
   CHECK_OK(gmx_yield());
-  CHECK_EQ(w.read, 1);
+  CHECK_EQ(load(&w.read), 1);
   CHECK_OK(gmx_write(other, "yes\n", 4, GMX_FOREVER, NULL));
   join(g);
   CHECK_EQ(w.read, 1);

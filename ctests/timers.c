@@ -276,20 +276,21 @@ static void is_seldom_enough(void *arg) {
   (void)arg;
   int n = load(&fired) + 1;
   /* beside: one that had fired before, one for all that was missed, and the next one */
-  if (missed_until) CHECK_CMP(n, <=, (gmx_now() - missed_until) / (PERIOD * MS) + 3);
+  int64_t since = load(&missed_until);
+  if (since) CHECK_CMP(n, <=, (gmx_now() - since) / (PERIOD * MS) + 3);
   store(&fired, n);
 }
 
 static void missed(void *unused) {
   (void)unused;
-  missed_until = 0;
+  store(&missed_until, 0);
   gmx_timer f = func_timer(GMX_FOREVER, is_seldom_enough, NULL);
   CHECK_EQ(timer_reset(f, 0, PERIOD * MS), 0);
   CHECK_OK(gmx_sleep(PERIOD * MS));
   spins_until = gmx_now() + 30 * PERIOD * MS;
   spins(NULL);
   store(&fired, 0);
-  missed_until = gmx_now();
+  store(&missed_until, gmx_now());
   spin_until(load(&fired) >= 10);
   CHECK_EQ(timer_free(f), 1);
 }

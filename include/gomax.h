@@ -3112,7 +3112,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_poll_fd(gmx_poll p);
  * always ends the wait; with GMX_POLL_IN so does an end that writes no more. *ready says what is there, in the bits of
  * poll. It may be gone when the caller uses it, if others use the descriptor too.
  *
- * The deadlines of the handle do not end this wait. Several callers may wait for the same.
+ * The deadline of each direction in events counts, as for a call in this direction. Several callers may wait for the
+ * same.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
  * Call from: G, attached thread, foreign thread.

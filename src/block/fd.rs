@@ -361,6 +361,7 @@ pub fn set_deadline(m: MRef, handle: u64, which: u32, when: i64) -> Result<()> {
                 d.edges.wake(m);
             }
         }
+        fd.ready.wake(m);
         Ok(())
     })
 }
@@ -978,8 +979,12 @@ impl Fd {
         fence(Ordering::SeqCst);
         loop {
             let seen = self.ready.seen();
-            if self.is_closed() {
-                return (m, Err(STALE));
+            let mut deadline = FOREVER;
+            for (_, d) in [(IN, &self.read), (OUT, &self.write)].iter().filter(|(bit, _)| events & bit != 0) {
+                if let Err(e) = self.may(d) {
+                    return (m, Err(e));
+                }
+                deadline = deadline.min(d.deadline.get());
             }
             match io::ready(self.number.get(), events) {
                 0 => {}
@@ -987,7 +992,7 @@ impl Fd {
                 bits => return (m, Ok(bits)),
             }
             let waited;
-            (m, waited) = self.wait(m, &self.ready, seen, WaitReason::IO_WAIT, until, FOREVER);
+            (m, waited) = self.wait(m, &self.ready, seen, WaitReason::IO_WAIT, until, deadline);
             if let Err(e) = waited {
                 return (m, Err(e));
             }

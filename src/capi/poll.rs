@@ -124,7 +124,8 @@ pub extern "C" fn gmx_poll_fd(p: gmx_poll) -> gmx_status {
 /// always ends the wait; with GMX_POLL_IN so does an end that writes no more. *ready says what is there, in the bits of
 /// poll. It may be gone when the caller uses it, if others use the descriptor too.
 ///
-/// The deadlines of the handle do not end this wait. Several callers may wait for the same.
+/// The deadline of each direction in events counts, as for a call in this direction. Several callers may wait for the
+/// same.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
 /// Call from: G, attached thread, foreign thread.
