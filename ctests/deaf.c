@@ -84,11 +84,15 @@ static void comes(void *arg) {
   atomic_fetch_add(&came, 1);
 }
 
+static bool pinned; /* so that the P cannot be taken */
+
 /* Computes, and makes no call of the library. */
 static void is_deaf_until_they_came(void) {
   int64_t end = check_now() + 20 * SECOND;
+  if (pinned) CHECK_CMP(gmx_pin(), >=, 0);
   while (atomic_load(&came) < atomic_load(&wanted))
     if (check_now() > end) FAIL("%d of %d came", atomic_load(&came), atomic_load(&wanted));
+  if (pinned) CHECK_OK(gmx_unpin());
 }
 
 static void next_waits(void) {
@@ -191,6 +195,18 @@ static void timers_that_are_due(void) { beside_each_kind(timers_wait); }
 static void sleepers_that_are_due(void) { beside_each_kind(sleepers_wait); }
 static void timers_of_a_thread(void) { beside_each_kind(a_thread_waits); }
 
+static void all_of_them_behind_a_pinned_g(void) {
+  pinned = true;
+  what_is_next();
+  what_is_queued();
+  what_is_in_the_backlog();
+  suspended_parents();
+  timers_that_are_due();
+  sleepers_that_are_due();
+  timers_of_a_thread();
+  pinned = false;
+}
+
 /* With one P no other thread can run Gs, but a foreign thread that waits for a timer needs no P. */
 static void timers_of_a_thread_beside_one_p(void) {
   atomic_store(&came, 0);
@@ -292,6 +308,7 @@ int main(void) {
   RUN_G(timers_that_are_due);
   RUN_G(sleepers_that_are_due);
   RUN_G(timers_of_a_thread);
+  RUN_G(all_of_them_behind_a_pinned_g);
   end_runtime();
 
   start_runtime(1, 0);

@@ -451,6 +451,8 @@ static void a_collector_sees_every_g_and_its_stack(void) {
   looper_g = go_with("loops", GMX_SPAWN_JOINABLE, loops, NULL);
   CHECK_OK(gmx_start_the_world());
   spin_until(atomic_load(&parked_count) == PARKED && atomic_load(&in_syscall) && atomic_load(&looping));
+  /* half of them have counted themselves before they wait */
+  spin_until(gmx_sema_waiters(&park_on) == PARKED / 2);
   for (int i = 0; i < 3; i++) {
     see_all();
     CHECK_EQ(saw.self, 1);

@@ -15,7 +15,7 @@
 //! # Protocol
 //! sysmon, at each look:
 //! * RESCUE-1 call a P deaf when its slice has lasted for two slices and PREEMPT is still set. It is deaf until another
-//!   slice begins there.
+//!   slice begins there. (A P that can be taken from its G is taken instead: SEIZE-W1. That of a pinned G cannot.)
 //! * RESCUE-2 take up to [`BATCH`] Gs from a deaf P, as any thief does: runnext, then parents, then the queue.
 //! * RESCUE-3 put them into the global queue, then do WAKE-S2 to WAKE-S5. Every P takes Gs from there, however busy it
 //!   is: at every 61st slice and when a slice ends (PARK-N2 and PARK-N4).
@@ -106,7 +106,7 @@ pub fn timers_wait(sched: &Sched, p: PRef, now: i64) -> bool {
 
 /// Whether a G keeps this P although it does not answer: the watchdog may not take the P from it (seize.rs). An owner
 /// that is in the scheduler is about to look at its timers.
-fn is_kept(sched: &Sched, p: PRef) -> bool {
+pub fn is_kept(sched: &Sched, p: PRef) -> bool {
     // SAFETY: null or an M, and Ms are never freed.
     let m = unsafe { MRef::from_ptr(p.m()) };
     let keeps = |m: MRef| m.pins() != 0 || (p.in_host(p.word()) && !m.may_lose_p());

@@ -549,7 +549,9 @@ fn assess(sched: &Sched, p: PRef, now: i64) -> RetakeVerdict {
     let slice = sched.cfg.slice_ns.get();
     let slice_over = watch.sched_when.get().saturating_add(slice) <= now;
     if !p.in_syscall(w) {
-        if sched.cfg.seizes.get() && p.in_host(w) {
+        // RESCUE-1: what cannot be taken from its G may be deaf.
+        let kept = slice_over && rescue::is_kept(sched, p);
+        if sched.cfg.seizes.get() && p.in_host(w) && !kept {
             // Since when a G waits for this P.
             let waits = if !p.runq_empty() || sched.globq_len() > 0 { 0 } else { p.timers.first() };
             if slice_over && waits <= now {
