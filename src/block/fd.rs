@@ -739,7 +739,7 @@ pub unsafe fn write(m: MRef, handle: u64, buf: *const c_void, n: usize, timeout:
     })
 }
 
-/// As [`write`], from several places.
+/// As [`write()`], from several places.
 ///
 /// # Migrates
 ///

@@ -114,8 +114,8 @@ pub fn notify_if_all_idle(sched: &Sched) {
     if sched.npidle.load(Ordering::Relaxed) < sched.procs() || sched.watchers.load(Ordering::SeqCst) == 0 {
         return;
     }
-    // While a timer is armed there is no deadlock, and this code runs again after the timer has fired; and so it is while
-    // a G waits for a descriptor. So then the watchers are woken only if no G is left.
+    // While a timer is armed there is no deadlock, and this code runs again after the timer has fired; and so it is
+    // while a G waits for a descriptor. So then the watchers are woken only if no G is left.
     let waits = sched.net.waiters.load(Ordering::Relaxed) != 0 || sched.next_timer() != NEVER;
     if !waits || sched.num_g() == 0 {
         sched.tell_watchers();
