@@ -29,6 +29,7 @@ not "counts the threads of its process" malloc forks loader thread -- leaving
 not "measures what an idle process costs" malloc forks loader thread -- idle
 not "loads a library on a goroutine, while the host has the lock of the loader" constructor loader -- hog_kinds
 not "counts on the signals that its thread has open" thread -- signals
+not "its threads compute beside one another, and have one real-time CPU for all" thread -- hog_kinds
 not "a million Gs: every fork copies their page tables" forks -- million
 slow=(barrier cancel faults fuzz idle limits memory million random safepoint)
 few=(foreign fork procs syscalls timers)

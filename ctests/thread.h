@@ -1,7 +1,7 @@
 /*
  * Threads of the host: thread_start, thread_join and join_threads; on_thread runs a function on a new one; thread_nap
- * blocks the calling one, and thread_id is its number. thread_ids, thread_state, count_threads and only_threads tell of
- * all threads of the process.
+ * blocks the calling one, thread_raise sends it a signal, and thread_id is its number. thread_ids, thread_state,
+ * count_threads and only_threads tell of all threads of the process.
  */
 #ifndef GOMAX_THREAD_H
 #define GOMAX_THREAD_H
@@ -52,6 +52,16 @@ CHECK_UNUSED static void on_thread(void (*fn)(void *), void *arg) {
 /* ---- the calling thread ---- */
 
 CHECK_UNUSED static int thread_id(void) { return (int)syscall(SYS_gettid); }
+
+/* As raise, also if the thread blocks the signal: it is handled before the return. */
+CHECK_UNUSED static void thread_raise(int sig) {
+  sigset_t one, before;
+  sigemptyset(&one);
+  sigaddset(&one, sig);
+  CHECK(pthread_sigmask(SIG_UNBLOCK, &one, &before) == 0);
+  CHECK(raise(sig) == 0);
+  CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+}
 
 /* Blocks the thread, as code does that knows nothing of Gs. */
 CHECK_UNUSED static void thread_nap(int64_t ns) {

@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -179,6 +180,8 @@ int main(int argc, char **argv) {
   if (argc != 3) DIE("host KIND TEST.so");
   const char *kind = argv[1];
   path = argv[2];
+  /* A second arena, of a thread of the host, would serve a child's threads too, and grow by mprotect: sandbox.c */
+  mallopt(M_ARENA_MAX, 1);
   bool is_constructor = strcmp(kind, "constructor") == 0;
   putenv(threads);
   pthread_atfork(NULL, NULL, has_no_thread);
