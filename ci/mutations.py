@@ -259,6 +259,8 @@ BY_HAND = [
     ("block/waitq.rs", "wake_one", "            park::goready(m, gp);\n", "            if !@ { park::goready(m, gp); }\n", "WAITQ-B2: ready it"),
     ("block/sema.rs", "acquire_slow", "Waited::Woken => {\n                if try_acquire(s) {", "Waited::Woken => {\n                if try_acquire(s) || @ {", "woken: compete for it"),
     ("block/sema.rs", "give", "None => add(s)", "None if @ => Ok(Given::ToCount),\n            None => add(s)", "a hand-off without a waiter counts"),
+    ("protocol/park.rs", "finish", "|| !m.chosen.is_null())", "|| (!@ && !m.chosen.is_null()))", "WAKE-S2: a G that yields to one that g0 enters"),
+    ("protocol/syscall.rs", "assess", "p.in_host(w) && !kept {", "p.in_host(w) && (@ || !kept) {", "RESCUE-1: a pinned G may be deaf"),
     ("protocol/wake.rs", "enlist_idle", "let polls = !polled &&", "let polls = (@ || !polled) &&", "NETPOLL-I3: one at a time in the poll"),
     ("protocol/wake.rs", "enlist_idle", "if !earlier && !polls {", "if !earlier && (@ || !polls) {", "NETPOLL-C1: an idle M polls"),
     ("protocol/wake.rs", "sleep_idle", "if bring(sched, m, &mut events) {", "if !@ && bring(sched, m, &mut events) {", "NETPOLL-B2: with a P"),
