@@ -85,6 +85,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/seize.rs", "step_in", "seizes::finds_hold_without_fence"),
     ("protocol/ragged.rs", "take_outside", "stops::finds_barrier_without_fence"),
     ("block/waitq.rs", "wait_then", "waits::finds_waiter_without_fence"),
+    ("block/waitq.rs", "end_all", "polls::finds_edge_without_fence"),
     ("block/address.rs", "wake", "addresses::finds_wake_without_fence"),
     ("block/sema.rs", "release_by", "waits::finds_release_without_fence"),
     ("block/scope.rs", "spawn", "scopes::finds_spawn_without_fence"),
@@ -166,7 +167,8 @@ fn every_fence_has_a_model() {
         include_str!("timers.rs"),
         include_str!("timer_waiters.rs"),
         include_str!("addresses.rs"),
-        include_str!("scopes.rs")
+        include_str!("scopes.rs"),
+        include_str!("polls.rs")
     );
     for n in NEEDED {
         let name = n.2.rsplit("::").next().unwrap();

@@ -176,3 +176,32 @@ fn a_look_beside_one_that_polls() {
         w.finish();
     });
 }
+
+/// The edge comes while the wait for it begins.
+fn edge_against_wait() -> impl Fn() {
+    || {
+        let pipe = Pipe::new();
+        let w = Maker::new(1, 1).make();
+        w.host(move |_, m| _ = pipe.edges.wait(m, 0, How::event(WaitReason::IO_READ, None)));
+        w.watcher(move |w, _| {
+            let mut list = GList::new();
+            pipe.edges.happen(w.sched, &mut list);
+            assert!(list.is_empty(), "a thread of the host waits, and no G");
+        });
+        w.finish();
+    }
+}
+
+#[test]
+fn edge_beside_a_wait() {
+    check(Size { preemptions: 2, ..FEW }, edge_against_wait());
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_edge_without_fence() {
+    finds(DEADLOCK, || {
+        without("block/waitq.rs", "end_all");
+        check(Size { preemptions: 2, ..FEW }, edge_against_wait());
+    });
+}
