@@ -30,6 +30,9 @@ not "measures what an idle process costs" malloc forks loader thread -- idle
 not "loads a library on a goroutine, while the host has the lock of the loader" constructor loader -- hog_kinds
 not "counts on the signals that its thread has open" thread -- signals
 not "its threads compute beside one another, and have one real-time CPU for all" thread -- hog_kinds
+not "blocks a signal in its own threads, and the host has others" loader malloc forks thread -- fd_wait
+not "each child of a fork keeps its listeners open" forks -- fd_net
+not "counts how often threads of the process wait" malloc forks loader thread -- fd_sched
 not "a million Gs: every fork copies their page tables" forks -- million
 slow=(barrier cancel faults fuzz idle limits memory million random safepoint)
 few=(foreign fork procs syscalls timers)
