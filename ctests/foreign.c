@@ -289,6 +289,43 @@ static void callbacks_within_callbacks(void) {
 
 /* ---- threads that end ---- */
 
+struct leaver {
+  gmx_g parked;
+  bool calls_from_the_commit;
+};
+
+static bool commits_outside(void *arg, gmx_g g) {
+  struct leaver *l = arg;
+  if (l->calls_from_the_commit) CHECK_STATUS(gmx_ready(0), GMX_ESTALE);
+  store(&l->parked, g);
+  return true;
+}
+
+static void *leaves_a_p_and_parks(void *arg) {
+  for (int i = 0; i < 200; i++) {
+    CHECK_OK(gmx_callback(nothing, NULL));
+    CHECK_OK(gmx_park(commits_outside, arg, "without a P"));
+  }
+  return NULL;
+}
+
+/* The P of the last callback is as in a syscall while the thread waits, whatever the commit of the host does. */
+static void a_parked_thread_holds_no_p(void) {
+  for (int calls = 0; calls < 2; calls++) {
+    struct leaver l = {0, calls};
+    pthread_t thread = thread_start(leaves_a_p_and_parks, &l);
+    for (int i = 0; i < 200; i++) {
+      gmx_g parked = 0;
+      spin_until((parked = load(&l.parked)) != 0);
+      store(&l.parked, 0);
+      CHECK_OK(gmx_stop_the_world_timeout("beside a parked thread", 10 * SECOND));
+      CHECK_OK(gmx_start_the_world());
+      CHECK_OK(gmx_ready(parked));
+    }
+    thread_join(thread);
+  }
+}
+
 static int destroyed;
 static pthread_key_t late;
 
@@ -427,6 +464,7 @@ int main(void) {
   RUN(a_shutdown_waits_for_callbacks);
   RUN(attached_threads_share_one_p);
   RUN(threads_park_and_are_readied);
+  RUN(a_parked_thread_holds_no_p);
   RUN(callbacks_within_callbacks);
   RUN(the_last_call_comes_from_a_destructor);
   RUN(detaching_in_a_syscall_waits_for_no_thread);

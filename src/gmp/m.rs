@@ -638,9 +638,13 @@ impl M {
     }
 
     /// Calls a function of the host in the middle of the scheduler's work: a call of the library that it makes must not
-    /// leave this M marked as outside.
+    /// leave an M marked as outside that has its P.
     pub fn call_host<R>(&self, f: impl FnOnce() -> R) -> R {
         debug_assert!(self.ctx() != Ctx::G, "a goroutine's function");
+        if self.p().is_none() {
+            // It stays outside, so that the P of its last syscall can be taken: a thread of the host may sleep next.
+            return f();
+        }
         let mark = self.mark.replace(0);
         let r = f();
         // As in SEIZE-N1: a thread may be looking at this P. It does not take the P from the scheduler.

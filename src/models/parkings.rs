@@ -60,6 +60,8 @@ struct Case {
     late: bool,
     /// The parker parks again, without any of these, and is readied once.
     again: bool,
+    /// The parker, a thread, has left its P as in a syscall, and the readier needs that P first, for a stop.
+    left: bool,
 }
 
 fn case(c: Case) -> impl Fn() {
@@ -75,6 +77,11 @@ fn case(c: Case) -> impl Fn() {
         let ended = Arc::new(AtomicUsize::new(0));
         let (s, n, u, e) = (shared.clone(), next.clone(), t.clone(), ended.clone());
         w.host_as(m, move |w, m| {
+            if c.left {
+                let gp = foreign::enter_go(m).expect("the runtime is up");
+                w.own_p(m);
+                foreign::leave_go(m, gp, std::ptr::dangling_mut());
+            }
             let body = |m: MRef| {
                 let timeout = if c.timed { 1 } else { FOREVER };
                 let end = under(m, &u, || park(m, &s, timeout));
@@ -101,10 +108,13 @@ fn case(c: Case) -> impl Fn() {
         });
         for _ in 0..c.readiers {
             let s = shared.clone();
-            w.host(move |_, m| {
+            w.host(move |w, m| {
                 s.published.wait(0, None);
                 if c.readiers == 1 {
                     s.brought.touch();
+                }
+                if c.left {
+                    stop_and_start(w, m, FOREVER);
                 }
                 s.readied.fetch_add(usize::from(parking::ready(m, gp, s.handle.load(SeqCst))), SeqCst);
                 s.late.iter().for_each(Event::happen);
@@ -145,8 +155,16 @@ fn every(c: Case, preemptions: usize) {
     check(Size { preemptions, ..Size::default() }, case(c));
 }
 
-const THREAD: Case =
-    Case { g: false, readiers: 1, timed: false, canceled: false, refuses: false, late: false, again: false };
+const THREAD: Case = Case {
+    g: false,
+    readiers: 1,
+    timed: false,
+    canceled: false,
+    refuses: false,
+    late: false,
+    again: false,
+    left: false,
+};
 const G: Case = Case { g: true, ..THREAD };
 
 #[test]
@@ -206,6 +224,12 @@ fn the_next_park_is_left_alone() {
     every(Case { canceled: true, readiers: 0, again: true, ..THREAD }, 2);
     every(Case { timed: true, readiers: 0, again: true, ..THREAD }, 2);
     every(Case { timed: true, canceled: true, readiers: 0, again: true, ..THREAD }, 1);
+}
+
+/// A thread that sleeps holds no P, whatever the host's code has done in the commit.
+#[test]
+fn ready_after_a_stop() {
+    every(Case { left: true, ..THREAD }, 2);
 }
 
 #[cfg(shuttle)]
