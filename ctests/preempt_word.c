@@ -23,6 +23,9 @@ static void tells(void *arg, gmx_g g) {
   if (gmx_self() != 0) bump(&outside); /* a callback of the scheduler, which is on no goroutine */
   bump(&told);
   CHECK_STATUS(gmx_yield(), GMX_ENOTG);
+  CHECK_STATUS(gmx_ready(0), GMX_ESTALE);
+  uint32_t permits = 0;
+  CHECK_OK(gmx_sema_release(&permits));
   for (int i = 0; i < LOOPS; i++) {
     if (load(&interpreters[i].g) == g) store(&interpreters[i].flag, 1);
   }
@@ -113,6 +116,27 @@ static void a_call_that_is_missed_comes_again(void) {
   CHECK_OK(gmx_waitgroup_wait(&all));
 }
 
+/* The stopper tells the others in the middle of its call: what the host's function calls leaves that call alone. */
+static void stops_and_resizes(void *arg) {
+  (void)arg;
+  for (int i = 0; i < 20; i++) {
+    CHECK_OK(gmx_stop_the_world("by a goroutine"));
+    CHECK_OK(gmx_start_the_world());
+    CHECK_OK(gmx_for_each_p(counts, NULL));
+    CHECK_EQ(gmx_gomaxprocs(PS + 1), PS);
+    CHECK_EQ(gmx_gomaxprocs(PS), PS + 1);
+  }
+}
+
+static void a_goroutine_that_stops_tells(void) {
+  quit = running = 0;
+  for (int i = 0; i < LOOPS; i++) CHECK_OK(gmx_waitgroup_go(&all, looks_at_its_flag, &interpreters[i]));
+  spin_until(load(&running) == LOOPS);
+  join(go_joinable(stops_and_resizes, NULL));
+  store(&quit, 1);
+  CHECK_OK(gmx_waitgroup_wait(&all));
+}
+
 static void where_no_goroutine_is(void) {
   const uint32_t *word = gmx_preempt_word();
   CHECK(word != NULL && *word == 0);
@@ -194,6 +218,7 @@ int main(void) {
   RUN(the_word);
   RUN(a_flag_of_the_host);
   RUN(a_call_that_is_missed_comes_again);
+  RUN(a_goroutine_that_stops_tells);
   RUN(where_no_goroutine_is);
   RUN(a_thread_that_ends_early_is_told);
   RUN(as_many_as_began);

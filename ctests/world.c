@@ -199,6 +199,9 @@ static atomic_size_t report_len;
 
 static void keep_report(void *arg, const char *text, size_t len) {
   CHECK(arg == report_text);
+  CHECK_STATUS(gmx_ready(0), GMX_ESTALE);
+  uint32_t permits = 0;
+  CHECK_OK(gmx_sema_release(&permits));
   size_t at = atomic_load(&report_len);
   if (len > sizeof report_text - 1 - at) len = sizeof report_text - 1 - at;
   memcpy(report_text + at, text, len);

@@ -662,6 +662,17 @@ impl M {
         r
     }
 
+    /// Calls a function of the host that is told something in the middle of a call: as a callback of the scheduler.
+    pub fn tell_host(&self, f: impl FnOnce()) {
+        if !self.is_inside() {
+            // A signal handler in the host's code, or a thread without a P.
+            return f();
+        }
+        let ctx = self.swap_ctx(Ctx::Sched);
+        self.call_host(f);
+        self.set_ctx(ctx);
+    }
+
     /// Whether the code of the library runs here.
     #[inline(always)]
     pub fn is_inside(&self) -> bool {

@@ -113,7 +113,9 @@ fn tell_one(sched: &Sched, gp: GRef) {
     if !f.is_null() {
         // SAFETY: the runtime was started with a function of this type.
         let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void, u64)>(f) };
-        crate::sys::call::tell(f, sched.cfg.on_arg.get(), gp.handle());
+        let tell = || crate::sys::call::tell(f, sched.cfg.on_arg.get(), gp.handle());
+        // A stopper has a P of its own; the watchdog has none.
+        MRef::current().map_or_else(tell, |m| m.tell_host(tell));
     }
 }
 

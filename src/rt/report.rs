@@ -97,7 +97,10 @@ pub use crate::ds::escape::Escaped as Words;
 /// Passes a report to the host's function, or to stderr. Waits for neither a reader nor a lock of the library.
 pub fn emit(bytes: &[u8]) {
     match function() {
-        Some((f, arg)) => sys::call::report(f, arg, bytes),
+        Some((f, arg)) => {
+            let report = || sys::call::report(f, arg, bytes);
+            MRef::current().map_or_else(report, |m| m.tell_host(report));
+        }
         None => sys::stderr::say(bytes),
     }
 }
