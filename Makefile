@@ -57,6 +57,7 @@ demo: build ## builds the demos: counts the words below DIR=., and runs a server
 bench: build ## the benchmarks, beside those of Go and other libraries (QUICK=1, PEERS=...)
 	$(call need_file,benches/run.sh,runs the benchmarks)
 	GMX_LIB=$(abspath $(RELEASE))/libgomax.so benches/run.sh --svg $(TARGET_DIR)/bench.svg
+	GMX_LIB=$(abspath $(RELEASE))/libgomax.so benches/run.sh --net --json $(TARGET_DIR)/bench-net.json
 
 stress: build ## the programs of ctests/stress and failing calls of the system, each for MINUTES=10, and the longer suites; a table, and the seed
 	$(need_cc)

@@ -2,7 +2,8 @@
 # Builds benches/gmxbench.c against the release library, and the peers that can be set up; runs all cases in turn and
 # writes target/bench.json. Arguments go to benches/run.py: benches/run.sh --only yield --rounds 3
 # With --growth as the first argument it measures how costs grow with the number of Ps and Gs (benches/growth.py), with
-# charts in target. With --latency as the first argument it measures latencies while Gs compute (benches/latency.py).
+# charts in target. With --latency as the first argument it measures latencies while Gs compute (benches/latency.py), and with
+# --net an echo over connections (benches/net.py).
 #
 # Environment: QUICK=1 takes small sizes, about a minute. GMX_LIB is the library (default: target/release's). BASE is
 # another libgomax.so to compare with, of an older commit for example. PEERS names the peers (default: "go boost tbb
@@ -36,6 +37,9 @@ fi
 "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/gmxbench" benches/*.c -pthread -L"$work/lib" -lgomax
 args+=(--gmxbench "$work/gmxbench")
 "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/gmxlatency" benches/latency/*.c -pthread -L"$work/lib" -lgomax
+for program in load epoll echo; do
+  "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/net$program" "benches/net/$program.c" -pthread -L"$work/lib" -lgomax
+done
 
 # build_PEER leaves the program $work/PEER; it runs in a shell of its own that ends at the first failure.
 
@@ -49,6 +53,7 @@ build_go() {
   cd benches/peers/go
   "$go" build -ldflags=-checklinkname=0 -o "$work/gobench" .
   "$go" build -o "$work/golatency" ./latency
+  "$go" build -o "$work/goecho" ./echo
   # without a C compiler Go has no callbacks, which leaves the others
   CGO_ENABLED=1 "$go" build -o "$work/gocallback" ./callback || echo "no cgo: callbacks are skipped"
 }
@@ -74,8 +79,8 @@ build_floor() {
 
 rust() {
   cd benches/peers/rust
-  CARGO_TARGET_DIR=$work/rust "${CARGO:-cargo}" build --release --locked --bin "$1"
-  cp "$work/rust/release/$1" "$work/$1"
+  CARGO_TARGET_DIR=$work/rust "${CARGO:-cargo}" build --release --locked --bin "$1" --bin "echo_$1"
+  cp "$work/rust/release/$1" "$work/rust/release/echo_$1" "$work/"
 }
 build_tokio() { rust tokio; }
 build_may() { rust may; }
@@ -89,6 +94,9 @@ build_crossbeam() { parts crossbeam; }
 build_parking_lot() { parts parking_lot; }
 
 latency=(--gmxlatency "$work/gmxlatency" --lib "$work/lib")
+net=(--work "$work" --lib "$work/lib")
+[[ -z ${BASE:-} ]] || net+=(--base "$work/base")
+[[ ${QUICK:-0} == 0 ]] || net+=(--rounds 1 --ms 500 --idle 2000)
 for peer in ${PEERS-go boost tbb pthreads tokio may bare_calls crossbeam parking_lot}; do
   # not after if or ||: there a failure inside would not end the function
   set +e
@@ -101,14 +109,19 @@ for peer in ${PEERS-go boost tbb pthreads tokio may bare_calls crossbeam parking
   elif [[ $peer == go ]]; then
     args+=(--go "$work" --go-version "$(cat "$work/go.version")")
     latency+=(--golatency "$work/golatency")
+    net+=(--peer go)
   else
     args+=(--peer "$work/$peer")
     [[ $peer != crossbeam && $peer != parking_lot ]] || args+=(--own "$work/own")
+    [[ $peer != tokio && $peer != may ]] || net+=(--peer "$peer")
   fi
 done
 
 if [[ ${1:-} == --latency ]]; then
   exec "$python" benches/latency.py "${latency[@]}" "${@:2}"
+fi
+if [[ ${1:-} == --net ]]; then
+  exec "$python" benches/net.py "${net[@]}" "${@:2}"
 fi
 if [[ ${1:-} == --growth ]]; then
   # only these two have all the operations
