@@ -32,6 +32,7 @@ not "counts on the signals that its thread has open" thread -- signals
 not "its threads compute beside one another, and have one real-time CPU for all" thread -- hog_kinds
 not "blocks a signal in its own threads, and the host has others" loader malloc forks thread -- fd_wait
 not "each child of a fork keeps its listeners open" forks -- fd_net
+not "each child of a fork keeps the other ends of its pipes open" forks -- fd_streams
 not "counts how often threads of the process wait" malloc forks loader thread -- fd_sched
 not "a million Gs: every fork copies their page tables" forks -- million
 slow=(barrier cancel faults fuzz idle limits memory million random safepoint)
