@@ -127,7 +127,7 @@ impl<T: Default> Slab<T> {
         inner.free = n;
     }
 
-    /// Calls `f` for every object in use. The caller makes sure that none is made or freed meanwhile.
+    /// Calls `f` for every object in use. One that is made or freed meanwhile is perhaps among them.
     pub fn each(&'static self, mut f: impl FnMut(u64, &'static T)) {
         for (number, part) in (0u32..).zip(&self.0) {
             let made = part.inner.lock().made;

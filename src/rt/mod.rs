@@ -507,6 +507,10 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
             resize: &mut |_| main_g::spawn_resizer(m),
             trace: &mut dump::schedtrace,
             hog: &mut report::hog,
+            watch_again: &mut |m| {
+                let (watched, lost) = fd::watch_again(m);
+                report::poll_was_lost(watched, lost);
+            },
             trouble: &mut |sched| trouble.look(sched),
         };
         template::template(sched, m, &mut duties);

@@ -156,6 +156,17 @@ pub fn hog(hog: &Hog) {
     emit(out.as_bytes());
 }
 
+/// Reports that the host has closed the descriptors by which the library waits.
+pub fn poll_was_lost(watched: u32, lost: u32) {
+    let mut out = Text::new();
+    let _ = writeln!(
+        out,
+        "libgomax: the host has closed the epoll or the eventfd of the library; there are new ones now. Descriptors that \
+         are watched again: {watched}; that are lost: {lost}"
+    );
+    emit(out.as_bytes());
+}
+
 fn hog_text(out: &mut Text, hog: &Hog) -> fmt::Result {
     write!(out, "libgomax: goroutine {}", hog.goid)?;
     if !hog.name.bytes().is_empty() {
