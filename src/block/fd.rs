@@ -102,6 +102,7 @@ use super::edges::Edges;
 use super::sema;
 use super::vain;
 use super::waitq::{self, How, Waited, deadline_of};
+use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::handles::{self, Object};
@@ -116,6 +117,7 @@ use crate::sys::io::{self, Kind, Means, iovec, msghdr, sockaddr};
 use crate::sys::poll::{ERROR, HANGUP, IN, OUT, PEER_DONE, URGENT};
 use crate::sys::without::is_sealed;
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::ptr::from_ref;
 
 /// A descriptor. Its memory is reused for later ones.
@@ -359,6 +361,33 @@ pub fn close(m: MRef, handle: u64) -> Result<()> {
         io::close(number);
     }
     Ok(())
+}
+
+/// Where a reader of memory from outside finds the descriptors: `packaging/gomax-gdb.py` names these in this order,
+/// behind those of the slab.
+pub const LAYOUT: [usize; 6] = [
+    size_of::<Fd>(),
+    offset_of!(Fd, number),
+    offset_of!(Fd, kind),
+    offset_of!(Fd, watch),
+    offset_of!(Fd, read.deadline),
+    offset_of!(Fd, write.deadline),
+];
+pub const SLAB: [usize; 8] = Slab::<Fd>::LAYOUT;
+
+/// How many handles there are.
+pub fn count(sched: &Sched) -> i64 {
+    let mut n = 0;
+    if let Ok(fds) = sched.slab::<Fd>() {
+        fds.each(|_, _| n += 1);
+    }
+    n
+}
+
+/// The number and the kind of the descriptor for which a G waits that waits at this address.
+pub fn at_address(sched: &Sched, addr: u64) -> Option<(i32, Kind)> {
+    let (_, fd) = sched.slab::<Fd>().ok()?.at_address(addr as usize)?;
+    Some((fd.number.get(), fd.kind()))
 }
 
 /// The number of a descriptor.

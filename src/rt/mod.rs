@@ -6,6 +6,7 @@
 
 pub mod apart;
 pub mod config;
+mod descriptor;
 pub mod dump;
 #[cfg(not(any(loom, shuttle)))]
 pub mod gdb;

@@ -25,6 +25,8 @@ pub struct Poll {
     turn: AtomicU32,
     /// When a sleeper found last that they are what they were.
     checked: AtomicI64,
+    /// A number that is reported.
+    kicks: AtomicU64,
 }
 
 fn word(fds: Fds) -> u64 {
@@ -46,6 +48,7 @@ impl Poll {
             lost: AtomicBool::new(false),
             turn: AtomicU32::new(0),
             checked: AtomicI64::new(0),
+            kicks: AtomicU64::new(0),
         }
     }
 
@@ -188,7 +191,13 @@ impl Poll {
 
     /// Ends the wait of the thread that sleeps here, or else the next wait.
     pub fn kick(&self) {
+        self.kicks.fetch_add(1, Ordering::Relaxed);
         self.check();
+    }
+
+    /// How many kicks there were.
+    pub fn kicks(&self) -> u64 {
+        self.kicks.load(Ordering::Relaxed)
     }
 
     /// A kick that tells whether the descriptors are what they were.

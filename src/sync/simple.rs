@@ -141,6 +141,9 @@ impl Poll {
         self.state.lock().unwrap().kicked = true;
         self.changed.notify_one();
     }
+    pub fn kicks(&self) -> u64 {
+        0
+    }
     /// For models: a descriptor is ready.
     pub fn happens(&self, key: u64, bits: u32) {
         self.state.lock().unwrap().ready.push((key, bits));
