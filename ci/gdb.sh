@@ -14,8 +14,10 @@ strip -o "$work/libgomax.so.0" "$lib"
 cat >"$work/park.c" <<'C'
 #include <gomax.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static uint32_t never;
+static gmx_poll end;
 static gmx_chan *c;
 
 static void must(gmx_status s) {
@@ -28,6 +30,7 @@ __attribute__((__noinline__)) static void deeper(int n) {
   __asm__ volatile("");
 }
 static void waits(void *arg) { deeper(arg == NULL ? 3 : 0); }
+static void reads(void *arg) { must(gmx_read(end, arg, 1, GMX_FOREVER)); }
 static void receives(void *arg) { must(gmx_chan_recv(c, arg)); }
 static void never_runs(void *arg) { *(int *)arg = 1; }
 __attribute__((__noinline__)) static void stop_here(void) {
@@ -39,10 +42,16 @@ static void start(void *arg) {
   must(gmx_spawn_with(&o, waits, NULL, NULL));
   o.name = "a\nb\033[2J\xff\"";
   must(gmx_spawn_with(&o, receives, NULL, NULL));
+  int ends[2];
+  if (pipe(ends) != 0) abort();
+  must(gmx_poll_open(ends[0], 0, &end));
+  must(gmx_poll_set_deadline(end, GMX_POLL_OUT, gmx_now() + INT64_C(3600000000000)));
+  o.name = "reader";
+  must(gmx_spawn_with(&o, reads, arg, NULL));
   while (gmx_yield(), never == 0) {
     gmx_sched_stats s = {.struct_size = sizeof s};
     must(gmx_read_sched_stats(&s));
-    if (s.g_waiting >= 2) break; /* both wait */
+    if (s.g_waiting >= 3) break; /* all wait */
   }
   must(gmx_spawn(never_runs, arg));
   stop_here();
@@ -74,12 +83,14 @@ said() {
   passed=$((passed + 1))
 }
 
-"${gdb[@]}" -ex "break stop_here" -ex run -ex gmx-gs -ex gmx-ps -ex gmx-ms -ex "gmx-bt all" -ex bt -ex continue "$work/park" \
+"${gdb[@]}" -ex "break stop_here" -ex run -ex gmx-gs -ex gmx-ps -ex gmx-ms -ex gmx-fds -ex "gmx-bt all" -ex bt -ex continue "$work/park" \
   >"$work/said" 2>&1 </dev/null
 said 'state +name +function' 'M[0-9]+ +running +main +start' 'goroutines'
 said 'runnable +- +never_runs'
 said 'chan receive [0-9]+ ms +a\\nb\\u\{1b\}\[2J\\xff\\" +receives' # a name forges nothing
 said 'semacquire [0-9]+ ms +waiter +waits'
+said 'IO wait: read [0-9]+ ms +reader +reads'
+said 'handle +fd +kind' '^0x[0-9a-f]+ +[0-9]+ +pipe +watched +- +3[56][0-9]{5} ms +G[0-9]+$' '^1 descriptors'
 said 'schedtick' 'P0 +running +M[0-9]+ '
 said 'kind' "M[0-9]+ .*host's" 'goroutine'
 said '^goroutine .* never_runs' 'it has not run yet: never_runs'
@@ -98,6 +109,9 @@ said 'running +main +start' 'the list of goroutines is damaged: it is circular' 
 damaged -ex 'python gdb.selected_inferior().write_memory(r.sched + r.at["gomaxprocs"], b"\xff" * 4)' \
   -ex 'python t = u64(u64(r.sched + r.at["allp"]) + r.at["allp_ps"])' -ex "$(write 't + 8' 'ps[0]')" -ex gmx-ps
 said '^P0 ' 'the list of Ps is damaged: it is circular'
+
+damaged -ex "$(write 'r.sched + r.at["fds"]' '0')" -ex gmx-fds
+said '^0 descriptors'
 
 if [[ $(cat /proc/sys/kernel/core_pattern) == core* ]]; then
   (cd "$work" && ulimit -c unlimited && CRASH=1 ./park) >/dev/null 2>&1 || true

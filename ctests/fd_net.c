@@ -461,11 +461,9 @@ static void datagrams_have_addresses(void) {
 }
 
 int main(void) {
-  static const int procs[] = {1, 2, 64};
   CHECK(more_fds(1000));
   start_runtime(1, 0);
-  for (size_t i = 0; i < sizeof procs / sizeof *procs; i++) {
-    CHECK_CMP(gmx_gomaxprocs(procs[i]), >, 0);
+  WITH_SOME_PS {
     RUN_G(a_connection_is_there_or_refused);
     RUN_G(refused_attempts_disturb_no_others);
     RUN_G(an_attempt_without_an_answer_ends);

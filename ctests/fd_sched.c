@@ -479,15 +479,13 @@ static void idle_readers_take_no_turns(void) {
 }
 
 int main(void) {
-  static const int procs[] = {1, 2, 64};
   CHECK(more_fds(2 * CROWD + 100));
 #ifndef __SANITIZE_THREAD__ /* it has a thread of its own, which might call in: so there is no deadlock */
   is_a_deadlock_afterwards(); /* before the library has threads */
 #endif
   start_runtime(1, MS);
   RUN_G(an_echo_goes_on_beside_gs_that_yield);
-  for (size_t i = 0; i < sizeof procs / sizeof *procs; i++) {
-    CHECK_CMP(gmx_gomaxprocs(procs[i]), >, 0);
+  WITH_SOME_PS {
     RUN_G(an_echo_to_a_thread_goes_on_beside_gs_that_yield);
     RUN_G(an_echo_goes_on_beside_hogs);
     RUN_G(a_reader_that_never_waits_lets_others_move);

@@ -485,7 +485,7 @@ static void everything(void) {
 /* How many descriptors are epolls. */
 static int epolls(void) {
   int n = 0;
-  for (int fd = 0; fd < 256; fd++) {
+  for (int fd = 0; fd < 1024; fd++) {
     char path[64], name[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     ssize_t len = readlink(path, name, sizeof name - 1);

@@ -606,14 +606,12 @@ static void a_huge_read_is_cut(void) {
 }
 
 int main(void) {
-  static const int procs[] = {1, 2, 64};
   sigset_t usr2;
   CHECK(sigemptyset(&usr2) == 0 && sigaddset(&usr2, SIGUSR2) == 0);
   CHECK(pthread_sigmask(SIG_BLOCK, &usr2, NULL) == 0);
   start_runtime(1, 0);
   RUN_G(a_thousand_readers_take_no_threads);
-  for (size_t i = 0; i < sizeof procs / sizeof *procs; i++) {
-    CHECK_CMP(gmx_gomaxprocs(procs[i]), >, 0);
+  WITH_SOME_PS {
     RUN_G(each_call_returns_after_its_event);
     RUN_G(each_call_that_finds_its_event_does_not_wait);
     RUN_G(a_long_timeout_is_no_short_one);

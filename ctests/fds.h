@@ -6,6 +6,7 @@
  *   pair_of pair_close PAIR_KINDS         two connected ends: a pipe, a unix socket, TCP
  *   feed take drain fill                  the far end, by calls of the system that do not wait
  *   listener connect_to                   sockets of TCP on the loopback device
+ *   WITH_SOME_PS                          runs tests with few Ps and with many
  *   open_fds more_fds                     how many descriptors there are; how many there may be
  *   places place_start place_join         a function on a G, on a thread of the host, attached, in a callback
  *   fd_calls                              each call that waits, with what it waits for
@@ -57,6 +58,18 @@ __attribute__((__noinline__)) CHECK_UNUSED static gmx_status errno_kept(gmx_stat
 #define gmx_connect(...) KEEPS_ERRNO(gmx_connect, __VA_ARGS__)
 #define gmx_accept(...) KEEPS_ERRNO(gmx_accept, __VA_ARGS__)
 #define fd_shutdown(...) KEEPS_ERRNO(gmx_poll_shutdown, __VA_ARGS__)
+
+/* ---- Ps ---- */
+
+CHECK_UNUSED static bool ps_of_turn(int turn) {
+  static const int procs[] = {1, 2, 64};
+  if (turn == sizeof procs / sizeof *procs) return false;
+  CHECK_CMP(gmx_gomaxprocs(procs[turn]), >, 0);
+  return true;
+}
+
+/* Runs what follows with 1, 2 and 64 Ps. */
+#define WITH_SOME_PS for (int ps_turn = 0; ps_of_turn(ps_turn); ps_turn++)
 
 /* ---- handles ---- */
 

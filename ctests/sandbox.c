@@ -51,7 +51,8 @@ static void is_not_in_the_list(int sig, siginfo_t *info, void *context) {
 /* Where descriptors have handles, also. */
 #define DESCRIPTORS                                                                                                    \
   Z(accept4) Z(connect) Z(epoll_create1) Z(epoll_ctl) Z(epoll_pwait) Z(epoll_pwait2) Z(eventfd2) Z(fcntl)             \
-  Z(getpeername) Z(getsockopt) Z(preadv2) Z(readv) Z(recvfrom) Z(recvmsg) Z(sendmsg) Z(sendto) Z(shutdown) Z(writev)
+  Z(getpeername) Z(getsockname) Z(getsockopt) Z(preadv2) Z(readv) Z(recvfrom) Z(recvmsg) Z(sendmsg) Z(sendto)         \
+  Z(shutdown) Z(writev)
 
 enum { MOST = 80 };
 

@@ -3619,6 +3619,21 @@ typedef struct gmx_sched_stats {
    * Threads that are held now.
    */
   int64_t held;
+  /**
+   * Goroutines and threads that wait for a descriptor.
+   */
+  int64_t io_waiting;
+  /**
+   * Goroutines that were readied by an event of a descriptor; the looks at what is ready, the waits for it among
+   * them; and how often such a wait was ended for another reason.
+   */
+  uint64_t io_readied;
+  uint64_t polls;
+  uint64_t poll_breaks;
+  /**
+   * Handles of descriptors.
+   */
+  int64_t fds_open;
 } gmx_sched_stats;
 
 /**

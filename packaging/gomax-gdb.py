@@ -3,6 +3,7 @@
     gmx-gs          every G: number, state, for what it waits and how long, name, function
     gmx-ps          every P: its state, the M that holds it
     gmx-ms          every thread that the library knows: its P, its G
+    gmx-fds         every handle of a descriptor: its number, kind and deadlines, and the Gs that wait for it
     gmx-bt G        the stack of a G, by its number; `gmx-bt all` of every G that is off its thread
 
 For a process that is stopped in gdb, and for a core. gdb loads this file with the library when it lies in gdb's auto-load
@@ -12,6 +13,7 @@ Of a G that is off its thread gdb shows a stack only if the registers can be wri
 frame is shown, and what looks like a return address on its stack.
 """
 
+import bisect
 import re
 import struct
 
@@ -20,8 +22,14 @@ import gdb
 FIELDS = (
     "allg dir_len chunk_len g_size allp allp_ps allm gomaxprocs coarse "
     "g_state g_sp g_m g_entry g_arg g_goid g_flags g_lockedm g_cold c_wait_reason c_wait_since c_name "
-    "p_word p_id p_m p_schedtick m_curg m_id m_kind m_tid m_all_link m_alive m_spinning m_parked"
+    "p_word p_id p_m p_schedtick m_curg m_id m_kind m_tid m_all_link m_alive m_spinning m_parked "
+    "c_wait_addr fds "
+    "place_bits part_bits first_bits part_size part_chunks place_size place_word place_value "
+    "fd_size fd_number fd_kind fd_watch fd_read_deadline fd_write_deadline"
 ).split()
+FD_KINDS = "file tcp unix socket pipe other".split()
+FD_WATCH = ["", "", "watched", "lost"]
+FOREVER = (1 << 63) - 1
 G_STATUS = "idle runnable running syscall waiting parked dead parking suspended interruptible".split()
 P_STATUS = {0: "idle", 1: "running", 3: "stopped", 4: "dead"}
 IDLE, RUNNABLE, RUNNING, SYSCALL, DEAD = 0, 1, 2, 3, 6
@@ -30,6 +38,7 @@ FOREIGN, THREAD_WAIT, ZOMBIE = 2, 4, 8
 
 # A list of a damaged process may not end, so each walk has a bound.
 MOST_DIRECTORIES, MOST_PS, MOST_MS, MOST_FRAMES = 1 << 12, 1 << 14, 1 << 20, 1000
+MOST_FDS = 1 << 22
 
 
 class Broken(gdb.GdbError):
@@ -60,6 +69,10 @@ def u64(address):
 
 def u32(address):
     return struct.unpack("<I", read(address, 4))[0]
+
+
+def i32(address):
+    return struct.unpack("<i", read(address, 4))[0]
 
 
 def i64(address):
@@ -110,7 +123,7 @@ class Runtime:
             magic = read(table, 8)
         except gdb.MemoryError:
             raise Broken("the process does not run yet")
-        if magic != b"gmxgdb1\0":
+        if magic != b"gmxgdb2\0":
             raise Broken("this script is not of the library's version")
         self.sched = u64(u64(table + 8))
         if self.sched == 0:
@@ -152,6 +165,30 @@ class Runtime:
             if read(m + self.at["m_alive"], 1) != b"\0":
                 yield m
             m = u64(m + self.at["m_all_link"])
+
+    def fds(self):
+        """The handle of each descriptor, and where it lies (src/ds/slab.rs)."""
+        at, slab = self.at, u64(self.sched + self.at["fds"])
+        if slab == 0:
+            return
+        left = MOST_FDS
+        for part in range(1 << at["part_bits"]):
+            for chunk in range(at["place_bits"] - at["part_bits"] - at["first_bits"]):
+                place = u64(slab + part * at["part_size"] + at["part_chunks"] + 8 * chunk)
+                if place == 0:
+                    break
+                first = ((1 << chunk) - 1) << at["first_bits"]
+                for i in range(1 << chunk + at["first_bits"]):
+                    left -= 1
+                    if left < 0:
+                        print("the list of descriptors is damaged: it has no end")
+                        return
+                    word = u64(place + i * at["place_size"] + at["place_word"])
+                    if word & 1:
+                        yield (
+                            word >> 1 << at["place_bits"] | (first + i) << at["part_bits"] | part,
+                            place + i * at["place_size"] + at["place_value"],
+                        )
 
     def m_name(self, m):
         return "M%d" % u32(m + self.at["m_id"]) if m else "-"
@@ -325,6 +362,43 @@ class Ms(gdb.Command):
             )
 
 
+class Fds(gdb.Command):
+    """Every descriptor that libgomax has a handle for: its number, kind and deadlines, and the goroutines that wait for it."""
+
+    def __init__(self):
+        super().__init__("gmx-fds", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument, from_tty):
+        r = Runtime()
+        now = i64(r.sched + r.at["coarse"])
+        waits = {}
+        for g in r.gs():
+            if g.status not in (RUNNABLE, RUNNING, DEAD):
+                waits.setdefault(u64(g.cold("c_wait_addr")), []).append(g.goid)
+        waits.pop(0, None)
+        places = sorted(waits)
+        print("%-18s %-5s %-7s %-8s %-10s %-10s %s" % ("handle", "fd", "kind", "epoll", "read by", "write by", "waits"))
+        n = 0
+        for handle, at in r.fds():
+            kind, watch = read(at + r.at["fd_kind"], 1)[0], u32(at + r.at["fd_watch"])
+            deadlines = [i64(at + r.at[d]) for d in ("fd_read_deadline", "fd_write_deadline")]
+            begin, end = bisect.bisect_left(places, at), bisect.bisect_left(places, at + r.at["fd_size"])
+            gs = sorted(g for place in places[begin:end] for g in waits[place])
+            print(
+                "%#-18x %-5d %-7s %-8s %-10s %-10s %s"
+                % (
+                    handle,
+                    i32(at + r.at["fd_number"]),
+                    FD_KINDS[kind] if kind < len(FD_KINDS) else "?",
+                    (FD_WATCH[watch] if watch < len(FD_WATCH) else "?") or "-",
+                    *("-" if d == FOREVER else "%.0f ms" % ((d - now) / 1e6) for d in deadlines),
+                    " ".join("G%d" % g for g in gs) or "-",
+                )
+            )
+            n += 1
+        print("%d descriptors" % n)
+
+
 class Bt(gdb.Command):
     """gmx-bt G [LIMIT]: the stack of the goroutine with this number; `gmx-bt all`: of all that are off their threads."""
 
@@ -350,4 +424,5 @@ class Bt(gdb.Command):
 Gs()
 Ps()
 Ms()
+Fds()
 Bt()

@@ -111,7 +111,7 @@ fn layouts() -> Vec<Layout> {
             struct_size, uptime_ns, gomaxprocs, idleprocs, threads, idlethreads, spinning, extra_threads, g_live,
             g_running, g_runnable, g_waiting, g_syscall, spawned, ended, switches, steals, parks, wakes, handoffs,
             retakes, preempts, stops, stop_ns_total, stop_ns_max, barriers, runqueue, taken,
-            seized, nudges, bailed, held,
+            seized, nudges, bailed, held, io_waiting, io_readied, polls, poll_breaks, fds_open,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | `handle` | the handle that the place in the slab serves; 0: none | the maker, the closer |
 //! | `users` | the calls that are inside, and CLOSED | each call; the closer |
-//! | `watch` | whether the epoll reports on the descriptor: not yet, about to, yes | the party that adds it |
+//! | `watch` | whether the epoll reports on it: not yet, about to, yes; or it is lost | the party that adds it |
 //! | `watched` | the number under which the epoll knows it | the party that adds it |
 //! | `ended` | bits that say that no later event may come: hang-up, error, urgent data | the deliverer |
 //! | `polled` | a caller of [`wait`] has been here | that caller |
@@ -48,6 +48,13 @@
 //! * FD-C3 takes itself out of `users`, and waits until no call is inside. The last to leave wakes it;
 //! * FD-C4 takes the descriptor out of the epoll, closes it, and frees the place.
 //!
+//! The host may close the epoll, and then a new one takes its place (NETPOLL-L2). For each descriptor, [`watch_again`]:
+//! * FD-L1 is inside like a call (FD-A1), so it is not closed meanwhile;
+//! * FD-L2 looks whether the number still has a file of this kind. If not, the descriptor is lost: each of its calls
+//!   comes to FD-A3 and ends as if the descriptor were closed. The number is never closed: it may be the host's;
+//! * FD-L3 adds it again if it was watched. A party that adds a descriptor at this time looks at the turn of the epoll
+//!   before and after, and adds it once more if that has changed.
+//!
 //! # Invariants
 //! * FD-I1 while a call is inside, the number belongs to the descriptor of its handle: FD-C4 comes after FD-C3.
 //! * FD-I2 an event whose handle is stale changes nothing (FD-E1). If the place passes to the next descriptor between
@@ -64,6 +71,11 @@
 //! The maker stores `users` with Release, and FD-A1 takes it with Acquire: it sees the fields. The edges order FD-E2,
 //! FD-D1 and FD-C2 before FD-A3 of the waiter that they wake (edges.rs). FD-A1's end and FD-C3 are WAITQ-B1 and
 //! WAITQ-A1 with `users` as the word.
+//!
+//! FD-L3: the party that adds a descriptor stores YES, executes a fence, and reads the turn. [`Poll::replace`] raises
+//! the turn, and executes a fence before `watch` is read. So either the party sees the new turn, or YES is seen.
+//!
+//! [`Poll::replace`]: crate::sync::Poll::replace
 //!
 //! `polled`: the caller sets it, executes a fence, and asks the system for what is ready. The deliverer has the event
 //! from the system, executes a fence (of the edges before), and reads `polled`. So if the deliverer sees no caller, the
@@ -90,12 +102,13 @@ use super::edges::Edges;
 use super::sema;
 use super::vain;
 use super::waitq::{self, How, Waited, deadline_of};
+use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::handles::{self, Object};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
-use crate::protocol::{park, syscall};
+use crate::protocol::{netpoll, park, syscall};
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnU8, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence, now};
@@ -104,6 +117,7 @@ use crate::sys::io::{self, Kind, Means, iovec, msghdr, sockaddr};
 use crate::sys::poll::{ERROR, HANGUP, IN, OUT, PEER_DONE, URGENT};
 use crate::sys::without::is_sealed;
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::ptr::from_ref;
 
 /// A descriptor. Its memory is reused for later ones.
@@ -145,6 +159,7 @@ const CLOSED: u32 = 1 << 31;
 const NOT_YET: u32 = 0;
 const ABOUT_TO: u32 = 1;
 const YES: u32 = 2;
+const LOST: u32 = 3;
 
 /// How a direction makes its calls, beside those of [`Means`]: a look whether it is ready, and then a call in a
 /// syscall, since another process may be faster.
@@ -174,7 +189,7 @@ unsafe impl Object for Fd {
 
 /// The direction of a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub enum Way {
     Read,
     Write,
 }
@@ -232,8 +247,8 @@ pub fn open(m: MRef, number: i32, borrow: bool) -> Result<u64> {
     make(m, number, kind, borrow, || io::is_nonblocking(number) || own && io::set_nonblocking(number, true))
 }
 
-/// `nonblocking` is called when nothing can fail any more.
-fn make(m: MRef, number: i32, kind: Kind, borrowed: bool, nonblocking: impl FnOnce() -> bool) -> Result<u64> {
+/// A handle for a descriptor that is known. `nonblocking` is called when nothing can fail any more.
+pub fn make(m: MRef, number: i32, kind: Kind, borrowed: bool, nonblocking: impl FnOnce() -> bool) -> Result<u64> {
     let (handle, fd) = m.sched().slab_to_fill::<Fd>()?.make(m.id).ok_or(Error::NoMemory)?;
     let nonblocking = nonblocking();
     fd.number.set(number);
@@ -320,14 +335,16 @@ pub fn release(m: MRef, handle: u64) -> Result<(i32, bool)> {
     widen!();
     // FD-C4
     let number = fd.number.get();
-    if fd.watch.load(Ordering::Acquire) == YES {
+    let watch = fd.watch.load(Ordering::Acquire);
+    if watch == YES {
         let watched = fd.watched.get();
         m.sched().net.poll.remove(watched);
         if watched != number {
             io::close(watched);
         }
     }
-    let borrowed = fd.borrowed.get();
+    // FD-L2
+    let borrowed = fd.borrowed.get() || watch == LOST;
     widen!();
     fd.handle.store(0, Ordering::Relaxed);
     m.sched().slab::<Fd>()?.free(handle);
@@ -344,6 +361,33 @@ pub fn close(m: MRef, handle: u64) -> Result<()> {
         io::close(number);
     }
     Ok(())
+}
+
+/// Where a reader of memory from outside finds the descriptors: `packaging/gomax-gdb.py` names these in this order,
+/// behind those of the slab.
+pub const LAYOUT: [usize; 6] = [
+    size_of::<Fd>(),
+    offset_of!(Fd, number),
+    offset_of!(Fd, kind),
+    offset_of!(Fd, watch),
+    offset_of!(Fd, read.deadline),
+    offset_of!(Fd, write.deadline),
+];
+pub const SLAB: [usize; 8] = Slab::<Fd>::LAYOUT;
+
+/// How many handles there are.
+pub fn count(sched: &Sched) -> i64 {
+    let mut n = 0;
+    if let Ok(fds) = sched.slab::<Fd>() {
+        fds.each(|_, _| n += 1);
+    }
+    n
+}
+
+/// The number and the kind of the descriptor for which a G waits that waits at this address.
+pub fn at_address(sched: &Sched, addr: u64) -> Option<(i32, Kind)> {
+    let (_, fd) = sched.slab::<Fd>().ok()?.at_address(addr as usize)?;
+    Some((fd.number.get(), fd.kind()))
 }
 
 /// The number of a descriptor.
@@ -405,7 +449,63 @@ pub fn event(sched: &Sched, key: u64, bits: u32, list: &mut GList) {
     }
 }
 
+/// FD-L1 to FD-L3 for each descriptor, after the epoll was replaced. Returns how many are watched again, and how many
+/// are lost.
+pub fn watch_again(m: MRef) -> (u32, u32) {
+    let (mut watched, mut lost) = (0, 0);
+    let Ok(fds) = m.sched().slab::<Fd>() else { return (0, 0) };
+    fds.each(|handle, _| {
+        let Ok(fd) = enter(m, handle) else { return };
+        match fd.watch_again(m) {
+            YES => watched += 1,
+            LOST => lost += 1,
+            _ => {}
+        }
+        leave(m, fd);
+    });
+    (watched, lost)
+}
+
+/// Whether the number has a file of this kind. (If the host has given it another file of the same kind, that is not
+/// found out: it need not have lost the epoll for that.)
+#[cfg(not(any(loom, shuttle)))]
+fn is_same(number: i32, kind: Kind) -> bool {
+    io::kind(number) == Ok(kind)
+}
+
+/// The numbers of a model have no files.
+#[cfg(any(loom, shuttle))]
+fn is_same(_: i32, _: Kind) -> bool {
+    true
+}
+
 impl Fd {
+    /// FD-L2 and FD-L3. Returns `watch`.
+    fn watch_again(&self, m: MRef) -> u32 {
+        let watch = self.watch.load(Ordering::Acquire);
+        if watch == LOST {
+            return watch;
+        }
+        if is_same(self.number.get(), self.kind()) {
+            if watch != YES {
+                return watch;
+            }
+            if let Ok(watched) = self.add(m) {
+                self.watched.set(watched);
+                return watch;
+            }
+            if m.sched().net.poll.is_lost() {
+                // It is replaced once more.
+                return watch;
+            }
+        }
+        // A party that is about to add it finds out by itself.
+        if self.watch.compare_exchange(watch, LOST, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            self.wake_all(m);
+        }
+        LOST
+    }
+
     fn kind(&self) -> Kind {
         let is = |kind: &Kind| self.kind.get() == *kind as u8;
         [Kind::File, Kind::Tcp, Kind::UnixStream, Kind::Socket, Kind::Pipe].into_iter().find(is).unwrap_or(Kind::Other)
@@ -433,6 +533,10 @@ impl Fd {
         if self.is_closed() {
             return Err(STALE);
         }
+        // FD-L2
+        if self.watch.load(Ordering::Relaxed) == LOST {
+            return Err(STALE);
+        }
         let deadline = d.deadline.get();
         if deadline != FOREVER && deadline <= now() {
             return Err(Error::TimedOut);
@@ -447,11 +551,26 @@ impl Fd {
         {
             return Ok(());
         }
-        match self.add(m) {
+        let poll = &m.sched().net.poll;
+        let turn = poll.turn();
+        let added = match self.add(m) {
+            // FD-L3 adds it.
+            Err(_) if poll.is_lost() => Ok(self.number.get()),
+            // It was replaced just now.
+            Err(_) if poll.turn() != turn => self.add(m),
+            added => added,
+        };
+        match added {
             Ok(watched) => {
                 self.watched.set(watched);
                 // Release: pairs with the Acquire of FD-A4 and FD-C4.
                 self.watch.store(YES, Ordering::Release);
+                fence(Ordering::SeqCst);
+                if poll.turn() != turn {
+                    // FD-L3. It is there perhaps; and if it is lost, that is found as for any other.
+                    let _ = poll.add(watched, self.handle.load(Ordering::Relaxed));
+                }
+                netpoll::tell_if_lost(m.sched());
                 Ok(())
             }
             Err(errno) => {
@@ -662,10 +781,11 @@ fn locked<R>(
     r
 }
 
-/// One call of the system on a socket, which says by itself if the descriptor is none.
+/// One call of the system on a socket, which says by itself if the descriptor is none. `f` gets its number, and returns
+/// a negative errno; EAGAIN: not ready.
 ///
 /// # Migrates
-fn on_socket(m: MRef, handle: u64, way: Way, timeout: i64, mut f: impl FnMut(i32) -> isize) -> Result<usize> {
+pub fn on_socket(m: MRef, handle: u64, way: Way, timeout: i64, mut f: impl FnMut(i32) -> isize) -> Result<usize> {
     locked(m, handle, way, timeout, |m, fd, until| {
         fd.repeat(m, way, Some(Means::Socket as u8), until, |_, _, _| f(fd.number.get()))
     })

@@ -4,6 +4,7 @@
 //! may be asked at any time.
 
 use super::*;
+use crate::block::fd;
 use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::protocol::tidy;
 use crate::rt::{self, dump};
@@ -110,6 +111,15 @@ pub struct gmx_sched_stats {
     pub bailed: u64,
     /// Threads that are held now.
     pub held: i64,
+    /// Goroutines and threads that wait for a descriptor.
+    pub io_waiting: i64,
+    /// Goroutines that were readied by an event of a descriptor; the looks at what is ready, the waits for it among
+    /// them; and how often such a wait was ended for another reason.
+    pub io_readied: u64,
+    pub polls: u64,
+    pub poll_breaks: u64,
+    /// Handles of descriptors.
+    pub fds_open: i64,
 }
 
 /// Reads the memory of the library, in a world stopped for the moment.
@@ -285,6 +295,11 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
         nudges: get(&s.nudges),
         bailed: get(&s.bailed),
         held: i64::from(sched.nhogs()),
+        io_waiting: i64::from(sched.net.waiters.load(Ordering::Relaxed)),
+        io_readied: get(&sched.net.readied),
+        polls: get(&sched.net.polled),
+        poll_breaks: sched.net.poll.kicks(),
+        fds_open: fd::count(sched),
     };
     // SAFETY: the caller's promise.
     unsafe { write_sized(out, &stats) }

@@ -19,6 +19,7 @@ use crate::sync::own::OwnU32;
 use crate::sync::{AtomicU64, Lock, Ordering, Rank};
 use crate::sys::heap::{alloc, dealloc};
 use std::alloc::Layout;
+use std::mem::offset_of;
 // A pointer that is written once, together with all that it points to, need not be a step of a model.
 use std::sync::atomic::AtomicPtr;
 
@@ -62,8 +63,32 @@ unsafe impl<T: Sync + Send> Send for Slab<T> {}
 /// The chunk of place `n` of a part, its index there, and the size of that chunk.
 fn at(n: u32) -> (usize, usize, usize) {
     let chunk = ((n >> FIRST_BITS) + 1).ilog2();
-    let first = ((1 << chunk) - 1) << FIRST_BITS;
-    (chunk as usize, (n - first) as usize, 1 << (chunk + FIRST_BITS))
+    let chunk = chunk as usize;
+    (chunk, (n - first_of(chunk)) as usize, 1 << (chunk as u32 + FIRST_BITS))
+}
+
+/// The first place of a chunk.
+fn first_of(chunk: usize) -> u32 {
+    ((1 << chunk) - 1) << FIRST_BITS
+}
+
+/// The handle of place `n` of a part whose word is this.
+fn handle_of(word: u64, n: u32, part: u32) -> u64 {
+    word >> 1 << PLACE_BITS | u64::from(n << PART_BITS | part)
+}
+
+impl<T> Slab<T> {
+    /// For a reader of memory from outside: `packaging/gomax-gdb.py` names these in this order.
+    pub const LAYOUT: [usize; 8] = [
+        PLACE_BITS as usize,
+        PART_BITS as usize,
+        FIRST_BITS as usize,
+        size_of::<Part<T>>(),
+        offset_of!(Part<T>, chunks),
+        size_of::<Place<T>>(),
+        offset_of!(Place<T>, word),
+        offset_of!(Place<T>, value),
+    ];
 }
 
 impl<T: Default> Slab<T> {
@@ -101,7 +126,7 @@ impl<T: Default> Slab<T> {
         }
         let word = place.word.load(Ordering::Relaxed) | 1;
         place.word.store(word, Ordering::Release);
-        Some((word >> 1 << PLACE_BITS | u64::from(n << PART_BITS | number), &place.value))
+        Some((handle_of(word, n, number), &place.value))
     }
 
     /// The object that a handle names. None if the handle is stale or never existed.
@@ -127,7 +152,7 @@ impl<T: Default> Slab<T> {
         inner.free = n;
     }
 
-    /// Calls `f` for every object in use. The caller makes sure that none is made or freed meanwhile.
+    /// Calls `f` for every object in use. One that is made or freed meanwhile is perhaps among them.
     pub fn each(&'static self, mut f: impl FnMut(u64, &'static T)) {
         for (number, part) in (0u32..).zip(&self.0) {
             let made = part.inner.lock().made;
@@ -135,10 +160,25 @@ impl<T: Default> Slab<T> {
                 let Some(place) = part.place(n) else { continue };
                 let word = place.word.load(Ordering::Acquire);
                 if word & 1 != 0 {
-                    f(word >> 1 << PLACE_BITS | u64::from(n << PART_BITS | number), &place.value);
+                    f(handle_of(word, n, number), &place.value);
                 }
             }
         }
+    }
+
+    /// The object in use that lies at this address, with its handle.
+    pub fn at_address(&'static self, addr: usize) -> Option<(u64, &'static T)> {
+        let size = size_of::<Place<T>>();
+        (0u32..).zip(&self.0).find_map(|(number, part)| {
+            (0..CHUNKS).find_map(|chunk| {
+                let first = part.chunks[chunk].load(Ordering::Acquire);
+                let i = addr.checked_sub(first as usize).filter(|_| !first.is_null())? / size;
+                let n = u32::try_from(i).ok().filter(|i| i >> FIRST_BITS >> chunk == 0)? + first_of(chunk);
+                let place = part.place(n)?;
+                let word = place.word.load(Ordering::Acquire);
+                (word & 1 != 0).then(|| (handle_of(word, n, number), &place.value))
+            })
+        })
     }
 
     fn split(&'static self, handle: u64) -> (&'static Part<T>, u32) {

@@ -1,7 +1,8 @@
 //! The layout of the library's objects, for a reader of a process's memory from outside: `packaging/gomax-gdb.py`, by
 //! way of [`crate::rt::gdb`]. The script names the words in this order.
 
-use super::g::{Cold, G};
+use super::g::{Cold, G, Sudog};
+use super::handles;
 use super::m::M;
 use super::p::P;
 use crate::gmp::allg::{G_CHUNK_BITS, G_DIR_BITS};
@@ -9,7 +10,7 @@ use crate::gmp::allp::AllP;
 use crate::gmp::sched::Sched;
 use std::mem::{offset_of, size_of};
 
-pub const LAYOUT: [usize; 33] = [
+pub const LAYOUT: [usize; 35] = [
     // the table of Gs: directories of chunks of Gs, of which the unused end is null
     offset_of!(Sched, allg),
     1 << G_DIR_BITS,
@@ -49,4 +50,8 @@ pub const LAYOUT: [usize; 33] = [
     offset_of!(M, alive),
     offset_of!(M, spinning),
     offset_of!(M, parked),
+    // the address at which a G waits, in the rest of it
+    offset_of!(Cold, sudog) + offset_of!(Sudog, addr),
+    // the slab of the descriptors; null: none is made yet
+    offset_of!(Sched, slabs) + handles::Kind::Fd as usize * size_of::<usize>(),
 ];

@@ -17,6 +17,8 @@ pub struct NetPoll {
     pub looking: AtomicBool,
     /// When a thread saw last what is ready.
     pub looked: OwnI64,
+    /// The poll is lost, and the system had no descriptors for another: when to try again. Owner: the template thread.
+    pub retry: OwnI64,
     /// Numbers that are reported: looks and waits, and the Gs that they have readied.
     pub polled: StdAtomicU64,
     pub readied: StdAtomicU64,

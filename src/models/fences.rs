@@ -46,6 +46,7 @@ const FILES: &[(&str, &str)] = &[
     ("block/class.rs", include_str!("../block/class.rs")),
     ("block/cancel/hooks.rs", include_str!("../block/cancel/hooks.rs")),
     ("block/done.rs", include_str!("../block/done.rs")),
+    ("block/fd.rs", include_str!("../block/fd.rs")),
     ("block/hook.rs", include_str!("../block/hook.rs")),
     ("block/parallel.rs", include_str!("../block/parallel.rs")),
     ("ds/runq.rs", include_str!("../ds/runq.rs")),
@@ -87,6 +88,9 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("block/waitq.rs", "wait_then", "waits::finds_waiter_without_fence"),
     ("block/waitq.rs", "end_all", "polls::finds_edge_without_fence"),
     ("block/address.rs", "wake", "addresses::finds_wake_without_fence"),
+    ("block/fd.rs", "leave", "fds::finds_leave_without_fence"),
+    ("block/fd.rs", "watch", "fds::finds_add_without_fence"),
+    ("block/fd.rs", "wait_ready", "fds::finds_wait_without_fence"),
     ("block/sema.rs", "release_by", "waits::finds_release_without_fence"),
     ("block/scope.rs", "spawn", "scopes::finds_spawn_without_fence"),
     ("block/scope.rs", "leave_why", "scopes::finds_leave_without_fence"),
@@ -168,7 +172,8 @@ fn every_fence_has_a_model() {
         include_str!("timer_waiters.rs"),
         include_str!("addresses.rs"),
         include_str!("scopes.rs"),
-        include_str!("polls.rs")
+        include_str!("polls.rs"),
+        include_str!("fds.rs")
     );
     for n in NEEDED {
         let name = n.2.rsplit("::").next().unwrap();

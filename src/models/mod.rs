@@ -32,6 +32,7 @@ mod chans;
 mod classes;
 mod closes;
 mod coros;
+mod fds;
 mod fences;
 mod foreigns;
 mod legacy;
@@ -318,6 +319,11 @@ pub struct Maker(World);
 impl Maker {
     /// A world with `procs` idle Ps, which may have at most `most` Ps later.
     pub fn new(procs: u32, most: u32) -> Maker {
+        Maker::with_events(procs, most, io_event)
+    }
+
+    /// As [`Maker::new`], for descriptors whose events `io_event` delivers.
+    pub fn with_events(procs: u32, most: u32, io_event: fn(&Sched, u64, u32, &mut GList)) -> Maker {
         let hooks = Hooks { start_thread, g_entry: no_entry, io_event, report: |_, _| (), fatal };
         let stacks = StackPool::new(PoolOptions { force_guard: Some(GuardKind::Madvise), mprotect_limit: 1 });
         let sched = Sched::new(hooks, stacks, &POLL, 0).unwrap();

@@ -39,6 +39,15 @@
 //! * NETPOLL-C3 each P looks without waiting in each fair slice (PARK-N2): its Gs may keep it busy forever;
 //! * NETPOLL-C4 the watchdog, if no thread has asked for [`LATE`].
 //!
+//! The host may close the epoll, or the eventfd for the kicks, as a program does that closes all it does not know:
+//! * NETPOLL-L1 a call on the two then fails: one that adds a descriptor, waits, looks or kicks. A thread that sleeps
+//!   in an epoll whose number is gone sleeps on, and no kick reaches it. So each sleep ends after a second, and the
+//!   sleeper kicks itself, to see whether that works;
+//! * NETPOLL-L2 the template thread makes a new epoll and a new eventfd, adds all descriptors again (FD-L1), and
+//!   reports it. What is ready becomes an event by that, so no edge is missed. If the system has no descriptors to
+//!   give, the template thread tries again, and meanwhile the waiters wait;
+//! * NETPOLL-L3 then a thread polls again (`wake::look_again`).
+//!
 //! # Invariants
 //! * NETPOLL-I1 `waiters` is never below the number of those that wait.
 //! * NETPOLL-I2 while there is a waiter and an idle P, a thread is in the poll or on its way, or the watchdog looks
@@ -47,6 +56,8 @@
 //!   A waker takes it out of its place before it has left the poll: until then the next timer waiter sleeps elsewhere.
 //! * NETPOLL-I4 an event of a descriptor that was closed since changes nothing: its key is stale (block/fd.rs).
 //! * NETPOLL-I5 an edge that comes behind the waiter's call is not lost: the count is another one then.
+//! * NETPOLL-I6 no call here changes a descriptor of the host: a lost number is not closed, a kick changes nothing but
+//!   the epoll (sys/linux_poll.rs), and a descriptor whose kind has changed is not used any more (FD-L2).
 //!
 //! # Orderings
 //! * IO (the fence of WAITQ-A1, behind NETPOLL-A1) pairs with SPIN and WAITER of wake.rs: either the waiter sees the
@@ -64,6 +75,9 @@
 //! * A word for each direction that holds nothing, "ready" or the waiting G, as in Go. One reader only may wait, a
 //!   reader that clears "ready" must not wipe a newer edge, and each end by time, token or close is a case of its own.
 //!   Here the wait table has all of these already.
+//!
+//! * To tell by the inode whether an epoll or an eventfd is ours: all of them share one.
+//! * To send a signal to a sleeper that was cut off: the host's handlers would see it, and all it saves is a second.
 //!
 //! # Differences from Go
 //! Go asks only when a P has nothing to run, and otherwise every 10 ms from its watchdog. NETPOLL-C3 is what Go lacks:
@@ -124,7 +138,21 @@ pub fn look(sched: &Sched, m: MRef) -> usize {
     }
     let mut events = Events::default();
     sched.net.poll.look(&mut events);
+    tell_if_lost(sched);
     // Release: pairs with the Acquire of the next one that looks.
     sched.net.looking.store(false, Ordering::Release);
     deliver(sched, m, &mut events)
+}
+
+/// NETPOLL-L1: has the template thread replace the epoll if it is lost. The caller holds no lock.
+#[inline]
+pub fn tell_if_lost(sched: &Sched) {
+    if must_replace(sched) {
+        sched.template_note.wakeup();
+    }
+}
+
+/// Whether the template thread has to replace the epoll.
+pub fn must_replace(sched: &Sched) -> bool {
+    sched.net.poll.is_lost() && sched.net.retry.get() <= now()
 }

@@ -654,7 +654,9 @@ fn sleep_idle(sched: &Sched, m: MRef, first: Option<i64>) -> Idle {
             Sleep::Until(when) => m.park.sleep_exactly((when != NEVER).then_some(when)),
             Sleep::Polling(when) => {
                 let when = (when != NEVER).then_some(when);
-                m.park.sleep_polling(&m.sched().net.poll, when, &mut events)
+                let set = m.park.sleep_polling(&m.sched().net.poll, when, &mut events);
+                netpoll::tell_if_lost(sched);
+                set
             }
         };
         if set {

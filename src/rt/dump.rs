@@ -134,7 +134,7 @@ fn heap_dump_text(sched: &Sched, out: &mut Text) -> fmt::Result {
     )?;
     places(sched, out)?;
     for gp in report::live_gs(sched) {
-        report::g_line(out, gp)?;
+        report::g_line(out, sched, gp)?;
         // SAFETY: the world is stopped.
         if let Some(s) = unsafe { gp.stack() } {
             let (f, arg) = spawn::call_of(gp);

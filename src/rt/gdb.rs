@@ -2,6 +2,7 @@
 //! so that `packaging/gomax-gdb.py` finds it in a library without symbols.
 
 use super::SCHED;
+use crate::block::fd;
 use crate::gmp::layout::LAYOUT;
 use crate::gmp::sched::Sched;
 use std::sync::atomic::AtomicPtr;
@@ -12,11 +13,13 @@ struct Table {
     magic: [u8; 8],
     sched: &'static AtomicPtr<Sched>,
     layout: [usize; LAYOUT.len()],
+    slab: [usize; fd::SLAB.len()],
+    fd: [usize; fd::LAYOUT.len()],
 }
 
 #[used]
 #[unsafe(link_section = ".gmx.gdb")]
-static TABLE: Table = Table { magic: *b"gmxgdb1\0", sched: &SCHED, layout: LAYOUT };
+static TABLE: Table = Table { magic: *b"gmxgdb2\0", sched: &SCHED, layout: LAYOUT, slab: fd::SLAB, fd: fd::LAYOUT };
 
 /// Keeps the table in the program: a linker that drops unreferenced symbols would drop it.
 pub fn keep() {

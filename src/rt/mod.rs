@@ -6,6 +6,7 @@
 
 pub mod apart;
 pub mod config;
+mod descriptor;
 pub mod dump;
 #[cfg(not(any(loom, shuttle)))]
 pub mod gdb;
@@ -507,6 +508,10 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
             resize: &mut |_| main_g::spawn_resizer(m),
             trace: &mut dump::schedtrace,
             hog: &mut report::hog,
+            watch_again: &mut |m| {
+                let (watched, lost) = fd::watch_again(m);
+                report::poll_was_lost(watched, lost);
+            },
             trouble: &mut |sched| trouble.look(sched),
         };
         template::template(sched, m, &mut duties);

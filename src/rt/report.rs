@@ -1,5 +1,6 @@
 //! The library's own reports: deadlocks, lack of threads and stacks, stops that timed out, broken invariants.
 
+use super::descriptor;
 use crate::block::{mutex, rwmutex, spawn};
 use crate::fiber::text::Line;
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
@@ -159,6 +160,17 @@ pub fn hog(hog: &Hog) {
     emit(out.as_bytes());
 }
 
+/// Reports that the host has closed the descriptors by which the library waits.
+pub fn poll_was_lost(watched: u32, lost: u32) {
+    let mut out = Text::new();
+    let _ = writeln!(
+        out,
+        "libgomax: the host has closed the epoll or the eventfd of the library; there are new ones now. Descriptors that \
+         are watched again: {watched}; that are lost: {lost}"
+    );
+    emit(out.as_bytes());
+}
+
 fn hog_text(out: &mut Text, hog: &Hog) -> fmt::Result {
     write!(out, "libgomax: goroutine {}", hog.goid)?;
     if !hog.name.bytes().is_empty() {
@@ -169,13 +181,13 @@ fn hog_text(out: &mut Text, hog: &Hog) -> fmt::Result {
 }
 
 /// One line about a G that stands still: `goroutine 7 "name" [semacquire, 1500ms]`.
-pub fn g_line(out: &mut Text, gp: GRef) -> fmt::Result {
-    g_words(out, gp)?;
+pub fn g_line(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
+    g_words(out, sched, gp)?;
     writeln!(out)
 }
 
 /// [`g_line`] without its line end.
-fn g_words(out: &mut Text, gp: GRef) -> fmt::Result {
+fn g_words(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
     g_name(out, gp)?;
     let status = gp.status();
     if status.waits() {
@@ -186,7 +198,11 @@ fn g_words(out: &mut Text, gp: GRef) -> fmt::Result {
             // wait.
             p => unsafe { std::ffi::CStr::from_ptr(p) },
         };
-        write!(out, " [{}, {ms}ms]", Words(reason.to_bytes()))?;
+        write!(out, " [{}", Words(reason.to_bytes()))?;
+        if let Some(descriptor) = descriptor::of(sched, gp) {
+            write!(out, ", {descriptor}")?;
+        }
+        write!(out, ", {ms}ms]")?;
     } else {
         // SAFETY: null or an M, and Ms are never freed.
         let locked = unsafe { MRef::from_ptr(gp.lockedm.get()) };
@@ -250,7 +266,7 @@ fn tell_deadlock(sched: &Sched, what: &str) {
 /// As [`g_line`], with its function and the object that it waits for: `goroutine 7 "name" [mutex lock, 1500ms] in work,
 /// at #3f9a1c, held by goroutine 3`. For a G that waits for good.
 fn waiter_line(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
-    g_words(out, gp)?;
+    g_words(out, sched, gp)?;
     let (f, _) = spawn::call_of(gp);
     if !gp.has(gflag::FOREIGN) {
         write!(out, " in {}", Code(f))?;
@@ -268,7 +284,8 @@ fn waits_for(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
     if is(WaitReason::CHAN_RECV) || is(WaitReason::CHAN_SEND) {
         return write!(out, ", chan {}", Place(gp.wait_on.get() as u64));
     }
-    if addr == 0 {
+    // A descriptor is named with its reason.
+    if addr == 0 || descriptor::is_waited_for(gp) {
         return Ok(());
     }
     if is(WaitReason::JOIN) {

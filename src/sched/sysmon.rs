@@ -81,6 +81,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         }
         did |= overdue_timers(sched, m, now);
         did |= rescue::hurry_global(sched, &mut head, now);
+        netpoll::tell_if_lost(sched);
         // NETPOLL-C4
         if netpoll::next_look(sched).is_some_and(|when| when <= now) && netpoll::look(sched, m) > 0 {
             wake::wakep(sched, m);

@@ -13,7 +13,7 @@ use crate::gmp::hogs::Hog;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::Timers;
-use crate::protocol::{quiet, rescue, tidy, wake};
+use crate::protocol::{netpoll, quiet, rescue, tidy, wake};
 use crate::sync::{Ordering, now};
 
 /// What the template thread may be asked for, in addition to threads.
@@ -40,6 +40,9 @@ pub enum Errand {
     Hog = 256,
 }
 
+/// How long to leave between two tries to replace the poll, if the system has no descriptors for it.
+const RETRY: i64 = 20_000_000;
+
 const FENCE_LOST: &str = "libgomax: membarrier has been forbidden since the start: each way into a syscall has a fence of its own from now on; a \
                           call that began before keeps its P until it ends (GMX_CONFIG_NO_MEMBARRIER avoids this)\n";
 
@@ -56,6 +59,8 @@ pub struct Duties<'a> {
     pub trace: &'a mut dyn FnMut(&Sched, i64),
     /// Names a goroutine that computes.
     pub hog: &'a mut dyn FnMut(&Hog),
+    /// Adds all descriptors to a new epoll, and reports that (NETPOLL-L2).
+    pub watch_again: &'a mut dyn FnMut(MRef),
     /// Checks what does not move. Returns when to check again.
     pub trouble: &'a mut dyn FnMut(&Sched) -> i64,
 }
@@ -75,6 +80,9 @@ pub fn template(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
         wake::make_threads(sched, m);
         if sched.reserve_wanted.swap(false, Ordering::Relaxed) {
             wake::make_reserve(sched);
+        }
+        if netpoll::must_replace(sched) {
+            replace_poll(sched, m, duties);
         }
         let errands = sched.errands.swap(0, Ordering::Acquire);
         let asked = |errand: Errand| errands & errand as u32 != 0;
@@ -150,6 +158,19 @@ fn while_firing(sched: &Sched, fire: impl FnOnce()) {
     fire();
     sched.lock.lock().firing = false;
     quiet::notify_if_all_idle(sched);
+}
+
+/// NETPOLL-L2 and NETPOLL-L3.
+fn replace_poll(sched: &Sched, m: MRef, duties: &mut Duties<'_>) {
+    if sched.net.poll.replace().is_ok() {
+        (duties.watch_again)(m);
+        wake::look_again(sched, m);
+        return;
+    }
+    sched.net.retry.set(now() + RETRY);
+    // The watchdog comes back to it.
+    sched.sysmon_parked.store(false, Ordering::Relaxed);
+    sched.sysmon_note.wakeup();
 }
 
 fn look(sched: &Sched, duties: &mut Duties<'_>) {

@@ -8,7 +8,7 @@ use loom as checker;
 #[cfg(all(shuttle, not(loom)))]
 use shuttle as checker;
 
-use super::prim::{now, touch};
+use super::prim::{AtomicU32, Ordering, fence, now, touch};
 use checker::sync::{Condvar, Mutex, MutexGuard};
 use std::cell::UnsafeCell;
 
@@ -77,6 +77,9 @@ struct PollState {
 pub struct Poll {
     state: Mutex<PollState>,
     changed: Condvar,
+    turn: AtomicU32,
+    /// The descriptors that were added, each with the turn of then.
+    known: std::sync::Mutex<Vec<(u32, i32)>>,
 }
 
 impl Default for Poll {
@@ -87,18 +90,41 @@ impl Default for Poll {
 
 impl Poll {
     pub fn new() -> Poll {
-        Poll { state: Mutex::default(), changed: Condvar::new() }
+        Poll {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            turn: AtomicU32::new(0),
+            known: std::sync::Mutex::default(),
+        }
     }
     pub fn works(&self) -> bool {
         true
     }
+    pub fn is_lost(&self) -> bool {
+        false
+    }
+    pub fn turn(&self) -> u32 {
+        self.turn.load(Ordering::Acquire)
+    }
+    pub fn replace(&self) -> Result<(), i32> {
+        self.turn.fetch_add(1, Ordering::Release);
+        fence(Ordering::SeqCst);
+        Ok(())
+    }
     pub fn open(&self) -> Result<(), i32> {
         Ok(())
     }
-    pub fn add(&self, _: i32, _: u64) -> Result<(), i32> {
+    pub fn add(&self, fd: i32, _: u64) -> Result<(), i32> {
+        let turn = self.turn();
+        self.known.lock().unwrap().push((turn, fd));
         Ok(())
     }
     pub fn remove(&self, _: i32) {}
+    /// For models: whether the present epoll reports on each descriptor that was ever added.
+    pub fn knows_all(&self) -> bool {
+        let (turn, known) = (self.turn(), self.known.lock().unwrap());
+        known.iter().all(|&(_, fd)| known.contains(&(turn, fd)))
+    }
     pub fn look(&self, events: &mut Events) {
         events.0 = std::mem::take(&mut self.state.lock().unwrap().ready);
     }
@@ -114,6 +140,9 @@ impl Poll {
     pub fn kick(&self) {
         self.state.lock().unwrap().kicked = true;
         self.changed.notify_one();
+    }
+    pub fn kicks(&self) -> u64 {
+        0
     }
     /// For models: a descriptor is ready.
     pub fn happens(&self, key: u64, bits: u32) {

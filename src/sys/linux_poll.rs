@@ -1,6 +1,14 @@
 //! Linux: what is ready, by epoll. The contract is in [`crate::sys`].
 //!
 //! No call blocks except [`wait`] with a time. All descriptors are closed by `exec`.
+//!
+//! # The kick
+//! Beside the epoll there is an eventfd, which is always readable. A kick asks the epoll to report on it, and taking
+//! the kick asks it not to. Nothing is ever written to the eventfd or read from it: if the host has closed our numbers
+//! and the system has given them to its files, a kick fails, and changes nothing there.
+//!
+//! Both numbers are high, out of the reach of those that the system gives next. So after the host has closed them, it
+//! does not get an epoll and a watched descriptor at just these two numbers by chance.
 
 use super::held;
 use super::linux::KeepErrno;
@@ -20,6 +28,9 @@ const MOST: usize = 128;
 
 /// The key of the kick among the events.
 const KICK: u64 = 0;
+
+/// The lowest number of our descriptors, if the process may have such a number.
+const HIGH: c_int = 500;
 
 /// An epoll and its eventfd.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,11 +55,12 @@ impl Default for Events {
 
 impl Events {
     pub fn is_empty(&self) -> bool {
-        self.n == 0
+        self.n == usize::from(self.kicked)
     }
 
     pub fn clear(&mut self) {
         self.n = 0;
+        self.kicked = false;
     }
 
     /// The key and the bits of each event, except for kicks.
@@ -69,11 +81,12 @@ pub fn open() -> Result<Fds, i32> {
         return Err(errno.now());
     }
     // SAFETY: as above.
-    let kick = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    let kick = unsafe { libc::eventfd(1, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
     let mut error = if kick < 0 { errno.now() } else { 0 };
+    let (epoll, kick) = (high(epoll), high(kick));
     if error == 0 {
         // Not edge triggered: a thread that fetches the event without being the one that sleeps leaves it there.
-        error = control(epoll, libc::EPOLL_CTL_ADD, kick, IN, KICK);
+        error = control(epoll, libc::EPOLL_CTL_ADD, kick, 0, KICK);
     }
     if error == 0 {
         return Ok(Fds { epoll, kick });
@@ -89,6 +102,23 @@ pub fn close(fds: Fds) {
         if fd >= 0 {
             // SAFETY: ours.
             unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// Another number for a descriptor of ours, or the same.
+fn high(fd: c_int) -> c_int {
+    if fd < 0 {
+        return fd;
+    }
+    let _errno = KeepErrno::new();
+    // SAFETY: makes a descriptor.
+    match unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, HIGH) } {
+        -1 => fd,
+        other => {
+            // SAFETY: ours.
+            unsafe { libc::close(fd) };
+            other
         }
     }
 }
@@ -134,6 +164,7 @@ pub fn wait(fds: Fds, timeout: Option<i64>, events: &mut Events) -> Result<(), i
         n = unsafe { libc::epoll_wait(fds.epoll, at.cast(), MOST as c_int, ms) } as isize;
     }
     events.n = n.max(0) as usize;
+    events.kicked = false;
     if n < 0 && errno.now() != libc::EINTR {
         return Err(errno.now());
     }
@@ -142,20 +173,15 @@ pub fn wait(fds: Fds, timeout: Option<i64>, events: &mut Events) -> Result<(), i
     Ok(())
 }
 
-/// The thread in [`wait`] returns from it, or the next one that begins it.
-pub fn kick(fds: Fds) {
-    let _errno = KeepErrno::new();
-    let one = 1u64;
-    // SAFETY: 8 bytes of ours. A full counter is readable as well.
-    unsafe { libc::write(fds.kick, (&raw const one).cast(), 8) };
+/// The thread in [`wait`] returns from it, or the next one that begins it. False: the descriptors are not what they
+/// were.
+pub fn kick(fds: Fds) -> bool {
+    control(fds.epoll, libc::EPOLL_CTL_MOD, fds.kick, IN, KICK) == 0
 }
 
 /// After [`wait`]: if there was a kick, later waits do not see it any more.
 pub fn take_kick(fds: Fds, events: &Events) {
     if events.kicked {
-        let _errno = KeepErrno::new();
-        let mut n = 0u64;
-        // SAFETY: 8 bytes of ours; it does not block.
-        unsafe { libc::read(fds.kick, (&raw mut n).cast(), 8) };
+        control(fds.epoll, libc::EPOLL_CTL_MOD, fds.kick, 0, KICK);
     }
 }

@@ -498,6 +498,11 @@ pub const gmx_sched_stats = extern struct {
     nudges: u64 = 0,
     bailed: u64 = 0,
     held: i64 = 0,
+    io_waiting: i64 = 0,
+    io_readied: u64 = 0,
+    polls: u64 = 0,
+    poll_breaks: u64 = 0,
+    fds_open: i64 = 0,
 };
 pub extern fn gmx_read_mem_stats(out: ?*gmx_mem_stats) Status;
 pub extern fn gmx_release_memory() Status;
@@ -524,7 +529,7 @@ comptime {
     laidOut(gmx_scope_end, 24, &.{ 0, 8, 12, 16 });
     laidOut(gmx_select_case, 64, &.{ 0, 8, 16, 20, 24 });
     laidOut(gmx_mem_stats, 120, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96, 104, 112 });
-    laidOut(gmx_sched_stats, 232, &.{ 0, 8, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160, 168, 176, 184, 192, 200, 208, 216, 224 });
+    laidOut(gmx_sched_stats, 272, &.{ 0, 8, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160, 168, 176, 184, 192, 200, 208, 216, 224, 232, 240, 248, 256, 264 });
 }
 
 fn laidOut(comptime T: type, comptime size: usize, comptime offsets: []const usize) void {

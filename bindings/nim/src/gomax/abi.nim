@@ -149,6 +149,11 @@ type
     nudges*: uint64
     bailed*: uint64
     held*: int64
+    io_waiting*: int64
+    io_readied*: uint64
+    polls*: uint64
+    poll_breaks*: uint64
+    fds_open*: int64
 
 const
   OK* = 0'i32
