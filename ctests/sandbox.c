@@ -12,6 +12,7 @@
 #include <linux/seccomp.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -51,7 +52,8 @@ static void is_not_in_the_list(int sig, siginfo_t *info, void *context) {
 /* Where descriptors have handles, also. */
 #define DESCRIPTORS                                                                                                    \
   Z(accept4) Z(connect) Z(epoll_create1) Z(epoll_ctl) Z(epoll_pwait) Z(epoll_pwait2) Z(eventfd2) Z(fcntl)             \
-  Z(getpeername) Z(getsockopt) Z(preadv2) Z(readv) Z(recvfrom) Z(recvmsg) Z(sendmsg) Z(sendto) Z(shutdown) Z(writev)
+  Z(getpeername) Z(getsockopt) Z(preadv2) Z(readv) Z(recvfrom) Z(recvmmsg) Z(recvmsg) Z(sendmmsg)    \
+  Z(sendmsg) Z(sendto) Z(shutdown) Z(writev)
 
 enum { MOST = 80 };
 
@@ -242,6 +244,9 @@ static void there_and_back(gmx_poll near, gmx_poll far) {
     CHECK_EQ(gmx_recv(near, &c, 1, 0, GMX_FOREVER), 1);
     CHECK_EQ(gmx_sendto(near, &c, 1, 0, NULL, 0, GMX_FOREVER), 1);
     CHECK_EQ(gmx_recvfrom(near, &c, 1, 0, NULL, NULL, GMX_FOREVER), 1);
+    struct mmsghdr many = {.msg_hdr = msg};
+    CHECK_EQ(gmx_sendmmsg(near, &many, 1, 0, GMX_FOREVER), 1);
+    CHECK_EQ(gmx_recvmmsg(near, &many, 1, 0, GMX_FOREVER), 1);
   }
   CHECK_OK(gmx_poll_shutdown(near, SHUT_RDWR));
   join(g);
@@ -273,6 +278,8 @@ static void uses_descriptors(void *arg) {
     CHECK_EQ(gmx_read(from, &c, 1, GMX_FOREVER), 1);
     uint32_t ready;
     CHECK_STATUS(gmx_wait_fd(gmx_poll_fd(from), GMX_POLL_IN, MS, &ready), GMX_ETIMEDOUT);
+    struct pollfd many = {gmx_poll_fd(from), POLLIN, 0};
+    CHECK_STATUS(gmx_poll_many(&many, 1, MS), GMX_ETIMEDOUT);
     CHECK_OK(gmx_close(from));
     CHECK_OK(gmx_close(to));
     if (flags == 0) break;

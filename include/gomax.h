@@ -102,10 +102,12 @@
 #endif
 #endif
 
-/* Of the system: <sys/socket.h>, <sys/uio.h>. */
+/* Of the system: <sys/socket.h>, <sys/uio.h>, <poll.h>. */
 struct sockaddr;
 struct iovec;
 struct msghdr;
+struct mmsghdr;
+struct pollfd;
 
 #ifdef __cplusplus
 extern "C" {
@@ -136,6 +138,7 @@ enum {
   GMX_EINVAL = -22,
   GMX_EPIPE = -32,
   GMX_EDEADLK = -35,
+  GMX_EMSGSIZE = -90,
   GMX_ENOTSUP = -95,
   GMX_ETIMEDOUT = -110,
   GMX_ECANCELED = -125,
@@ -156,6 +159,7 @@ enum {
 #define GMX_EINVAL     (-22)   /**< invalid argument */
 #define GMX_EPIPE      (-32)   /**< the other end is closed */
 #define GMX_EDEADLK    (-35)   /**< deadlock */
+#define GMX_EMSGSIZE   (-90)   /**< the message is too long */
 #define GMX_ENOTSUP    (-95)   /**< not supported */
 #define GMX_ETIMEDOUT  (-110)  /**< timed out */
 #define GMX_ECANCELED  (-125)  /**< canceled */
@@ -3054,6 +3058,13 @@ GMX_API gmx_status gmx_timer_free(gmx_timer timer, bool *stopped);
 #define GMX_POLL_BORROW 1
 
 /**
+ * For gmx_poll_open of a listener, and for gmx_listen_opts: while the system has no descriptor or no memory for a
+ * connection (EMFILE, ENFILE, ENOBUFS, ENOMEM), gmx_accept waits and tries again, after 5 ms at first and after 1 s at
+ * most. The connections stay in the queue of the listener meanwhile. Without this flag such an error is the caller's.
+ */
+#define GMX_ACCEPT_PATIENT 2
+
+/**
  * Something can be read, a connection can be accepted, or there is nothing more to come.
  */
 #define GMX_POLL_IN 1
@@ -3085,7 +3096,7 @@ typedef uint64_t gmx_poll;
 
 /**
  * Gives a handle to a descriptor. The descriptor belongs to the handle from here on, and gmx_close closes it, unless
- * flags is GMX_POLL_BORROW.
+ * flags has GMX_POLL_BORROW. The other flag is GMX_ACCEPT_PATIENT.
  *
  * O_NONBLOCK is set, except for borrowed descriptors, for files, and for 0, 1 and 2, which other processes may share.
  * Nothing else of the descriptor changes, and it is not used before the first call.
@@ -3186,6 +3197,33 @@ GMX_API gmx_status gmx_close(gmx_poll p);
  */
 GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t timeout, uint32_t *ready);
 
+/**
+ * poll(2) for goroutines: waits until one of n descriptors is ready for one of its events, and returns how many are.
+ * revents of each entry says what is there, as poll(2) says it: POLLERR, POLLHUP and POLLNVAL also if they are not
+ * among the events, and 0 for an entry whose fd is negative. The descriptors need no handles, stay the caller's, and
+ * must not be closed meanwhile. Without entries it only waits.
+ *
+ * While it waits, each entry is watched by the system: a goroutine that waits for the same descriptors again and again
+ * is cheaper with handles. An entry whose descriptor is watched already, by a handle or another entry, takes one more
+ * descriptor for the time of the wait.
+ *
+ *     struct pollfd fds[2] = {{from, POLLIN, 0}, {to, POLLOUT, 0}};
+ *     gmx_status n = gmx_poll_many(fds, 2, 5000000000);
+ *     if (n > 0 && fds[0].revents & (POLLIN | POLLHUP)) printf("something to read, or the end\n");
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of entries whose revents is not 0, at least 1; GMX_ETIMEDOUT, and revents of each is 0;
+ * GMX_ECANCELED; GMX_EINVAL if fds is NULL and n is not 0, or if n is greater than the limit of open descriptors;
+ * GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START, if it would wait; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; the
+ * errno of the system, negated, if it has no descriptors for the library.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_poll_many(struct pollfd *fds, size_t n, int64_t timeout);
+
 /* ---- Reading and writing ---------------------------------------------------------------------------------------- */
 
 /*
@@ -3218,6 +3256,22 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_read(gmx_poll p, void *buf, size_t n, int64_t timeout);
+
+/**
+ * Reads n bytes, and waits until all are there. *done says how many were read, whatever the status is; done may be
+ * NULL. No other reader of this handle gets bytes in between.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: GMX_OK when all are read; and when fewer are: GMX_EPIPE if the data ends there; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL if buf is NULL
+ * and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_read_full(gmx_poll p, void *buf, size_t n, int64_t timeout, size_t *done);
 
 /**
  * Writes all n bytes, and waits where the descriptor takes no more. *done says how many bytes were written, whatever
@@ -3370,6 +3424,112 @@ GMX_MUST_USE GMX_API gmx_status gmx_sendto(gmx_poll p,
                       const struct sockaddr *addr,
                       uint32_t len,
                       int64_t timeout);
+
+/* ---- Many messages, and descriptors in messages ----------------------------------------------------------------- */
+
+/*
+ * gmx_recvmmsg and gmx_sendmmsg move several datagrams in one call of the system. gmx_send_fds and gmx_recv_fds pass
+ * open descriptors to another process by a socket of the Unix domain.
+ *
+ *     int log = open("/tmp/log", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+ *     gmx_status n = gmx_send_fds(to_child, &log, 1, "log", 3, 1000000000);
+ *     if (n == 3) printf("the child has the log too\n");
+ */
+
+/**
+ * recvmmsg: waits for a message, and receives as many of n as are there; 1024 at most. msg_len of each says how long
+ * it is. Descriptors that come with a message are closed by exec, as with gmx_recvmsg.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: received descriptors are the caller's.
+ * Returns: the number of messages; 0 if n is 0; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also
+ * meanwhile, or not open for this; GMX_EINVAL if msgs is NULL and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL;
+ * any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_recvmmsg(gmx_poll p,
+                        struct mmsghdr *msgs,
+                        size_t n,
+                        int32_t flags,
+                        int64_t timeout);
+
+/**
+ * sendmmsg: waits until there is room for a message, and sends as many of n as there is room for; 1024 at most.
+ * MSG_NOSIGNAL is always set.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of messages; 0 if n is 0; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also
+ * meanwhile, or not open for this; GMX_EINVAL if msgs is NULL and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL;
+ * any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_sendmmsg(gmx_poll p,
+                        struct mmsghdr *msgs,
+                        size_t n,
+                        int32_t flags,
+                        int64_t timeout);
+
+/**
+ * Sends len bytes and n descriptors, by a socket of the Unix domain. The descriptors go with the first byte, so at
+ * least one byte is sent. Of a stream it sends as many bytes as there is room for, as gmx_send; the descriptors are on
+ * their way then, and a gmx_write sends the rest.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the descriptors stay the caller's, which may close them afterwards.
+ * Returns: the number of bytes; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or if one of
+ * fds is not open; GMX_EINVAL if fds or buf is NULL, len is 0, or n is 0 or greater than 253; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_send_fds(gmx_poll p,
+                        const int32_t *fds,
+                        size_t n,
+                        const void *buf,
+                        size_t len,
+                        int64_t timeout);
+
+/**
+ * Receives at most len bytes, and the descriptors that come with them. *n is the room at fds, and then the number of
+ * the descriptors, which may be 0. They are closed by exec.
+ *
+ * If more descriptors come than there is room for, or if the process has no room for them all, those that came are
+ * closed, the bytes are lost, and the status is GMX_EMSGSIZE.
+ *
+ *     int fds[4];
+ *     size_t n = 4;
+ *     char name[32];
+ *     gmx_status len = gmx_recv_fds(conn, fds, &n, name, sizeof name, GMX_FOREVER);
+ *     if (len > 0) printf("%zu descriptors came with %d bytes\n", n, (int)len);
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the received descriptors are the caller's.
+ * Returns: the number of bytes; 0 at the end of the data; GMX_EMSGSIZE; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p
+ * is closed, also meanwhile, or not open for this; GMX_EINVAL if fds, n or buf is NULL, or len is 0; GMX_ENOMEM;
+ * GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_recv_fds(gmx_poll p,
+                        int32_t *fds,
+                        size_t *n,
+                        void *buf,
+                        size_t len,
+                        int64_t timeout);
 
 /* ---- Connections ------------------------------------------------------------------------------------------------ */
 

@@ -54,6 +54,7 @@ const SECTIONS: &[&str] = &[
     "timer",
     "poll",
     "io",
+    "message",
     "net",
     "stats",
     "trace",

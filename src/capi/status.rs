@@ -45,6 +45,7 @@ statuses! {
     GMX_EINVAL = -22, "invalid argument";
     GMX_EPIPE = -32, "the other end is closed";
     GMX_EDEADLK = -35, "deadlock";
+    GMX_EMSGSIZE = -90, "the message is too long";
     GMX_ENOTSUP = -95, "not supported";
     GMX_ETIMEDOUT = -110, "timed out";
     GMX_ECANCELED = -125, "canceled";
@@ -136,7 +137,6 @@ const ERRNO_LIST: &[ErrnoRow] = errnos! {
     EUSERS, "too many users";
     ENOTSOCK, "not a socket";
     EDESTADDRREQ, "a destination address is required";
-    EMSGSIZE, "the message is too long";
     EPROTOTYPE, "the wrong type of protocol for a socket";
     ENOPROTOOPT, "the protocol is not available";
     EPROTONOSUPPORT, "the protocol is not supported";

@@ -31,6 +31,9 @@ mod linux_mem;
 #[cfg(target_os = "linux")]
 mod linux_thread;
 #[cfg(target_os = "linux")]
+#[path = "linux_net.rs"]
+pub mod net;
+#[cfg(target_os = "linux")]
 #[path = "linux_poll.rs"]
 pub mod poll;
 #[cfg(target_os = "linux")]

@@ -21,6 +21,7 @@ pub const GMX_EBUSY = -16;
 pub const GMX_EINVAL = -22;
 pub const GMX_EPIPE = -32;
 pub const GMX_EDEADLK = -35;
+pub const GMX_EMSGSIZE = -90;
 pub const GMX_ENOTSUP = -95;
 pub const GMX_ETIMEDOUT = -110;
 pub const GMX_ECANCELED = -125;
@@ -412,6 +413,7 @@ pub extern fn gmx_timer_free(timer: Timer, stopped: ?*bool) Status;
 // ---- Descriptors
 
 pub const GMX_POLL_BORROW = 1;
+pub const GMX_ACCEPT_PATIENT = 2;
 pub const GMX_POLL_IN = 1;
 pub const GMX_POLL_OUT = 4;
 pub const GMX_POLL_ERR = 8;
@@ -425,10 +427,12 @@ pub extern fn gmx_poll_set_deadline(p: Poll, which: u32, when: i64) Status;
 pub extern fn gmx_poll_release(p: Poll, fd: ?*i32) Status;
 pub extern fn gmx_close(p: Poll) Status;
 pub extern fn gmx_wait_fd(fd: i32, events: u32, timeout: i64, ready: ?*u32) Status;
+pub extern fn gmx_poll_many(fds: ?*anyopaque, n: usize, timeout: i64) Status;
 
 // ---- Reading and writing
 
 pub extern fn gmx_read(p: Poll, buf: ?*anyopaque, n: usize, timeout: i64) Status;
+pub extern fn gmx_read_full(p: Poll, buf: ?*anyopaque, n: usize, timeout: i64, done: ?*usize) Status;
 pub extern fn gmx_write(p: Poll, buf: ?*const anyopaque, n: usize, timeout: i64, done: ?*usize) Status;
 pub extern fn gmx_readv(p: Poll, v: ?*const anyopaque, n: i32, timeout: i64) Status;
 pub extern fn gmx_writev(p: Poll, v: ?*const anyopaque, n: i32, timeout: i64, done: ?*usize) Status;
@@ -438,6 +442,13 @@ pub extern fn gmx_recvmsg(p: Poll, msg: ?*anyopaque, flags: i32, timeout: i64) S
 pub extern fn gmx_sendmsg(p: Poll, msg: ?*const anyopaque, flags: i32, timeout: i64) Status;
 pub extern fn gmx_recvfrom(p: Poll, buf: ?*anyopaque, n: usize, flags: i32, addr: ?*anyopaque, len: ?*u32, timeout: i64) Status;
 pub extern fn gmx_sendto(p: Poll, buf: ?*const anyopaque, n: usize, flags: i32, addr: ?*const anyopaque, len: u32, timeout: i64) Status;
+
+// ---- Many messages, and descriptors in messages
+
+pub extern fn gmx_recvmmsg(p: Poll, msgs: ?*anyopaque, n: usize, flags: i32, timeout: i64) Status;
+pub extern fn gmx_sendmmsg(p: Poll, msgs: ?*anyopaque, n: usize, flags: i32, timeout: i64) Status;
+pub extern fn gmx_send_fds(p: Poll, fds: ?*const i32, n: usize, buf: ?*const anyopaque, len: usize, timeout: i64) Status;
+pub extern fn gmx_recv_fds(p: Poll, fds: ?*i32, n: ?*usize, buf: ?*anyopaque, len: usize, timeout: i64) Status;
 
 // ---- Connections
 

@@ -161,6 +161,7 @@ const
   EINVAL* = -22'i32
   EPIPE* = -32'i32
   EDEADLK* = -35'i32
+  EMSGSIZE* = -90'i32
   ENOTSUP* = -95'i32
   ETIMEDOUT* = -110'i32
   ECANCELED* = -125'i32
@@ -206,6 +207,7 @@ const
   CASE_SEND_READY* = 3'u32
   FOREVER* = high(int64)
   POLL_BORROW* = 1'u32
+  ACCEPT_PATIENT* = 2'u32
   POLL_IN* = 1'u32
   POLL_OUT* = 4'u32
   POLL_ERR* = 8'u32
@@ -224,6 +226,7 @@ _Static_assert(GMX_EBUSY == -16, "gomax.h is not the one of this module");
 _Static_assert(GMX_EINVAL == -22, "gomax.h is not the one of this module");
 _Static_assert(GMX_EPIPE == -32, "gomax.h is not the one of this module");
 _Static_assert(GMX_EDEADLK == -35, "gomax.h is not the one of this module");
+_Static_assert(GMX_EMSGSIZE == -90, "gomax.h is not the one of this module");
 _Static_assert(GMX_ENOTSUP == -95, "gomax.h is not the one of this module");
 _Static_assert(GMX_ETIMEDOUT == -110, "gomax.h is not the one of this module");
 _Static_assert(GMX_ECANCELED == -125, "gomax.h is not the one of this module");
@@ -269,6 +272,7 @@ _Static_assert(GMX_CASE_RECV_READY == 2, "gomax.h is not the one of this module"
 _Static_assert(GMX_CASE_SEND_READY == 3, "gomax.h is not the one of this module");
 _Static_assert(GMX_FOREVER == INT64_MAX, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_BORROW == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_ACCEPT_PATIENT == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_IN == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_OUT == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_ERR == 8, "gomax.h is not the one of this module");
@@ -523,10 +527,12 @@ proc gmx_poll_set_deadline*(p: Handle, which: uint32, `when`: int64): Status
 proc gmx_poll_release*(p: Handle, fd: ptr int32): Status
 proc gmx_close*(p: Handle): Status
 proc gmx_wait_fd*(fd: int32, events: uint32, timeout: int64, ready: ptr uint32): Status
+proc gmx_poll_many*(fds: pointer, n: csize_t, timeout: int64): Status
 
 # ---- Reading and writing
 
 proc gmx_read*(p: Handle, buf: pointer, n: csize_t, timeout: int64): Status
+proc gmx_read_full*(p: Handle, buf: pointer, n: csize_t, timeout: int64, done: ptr csize_t): Status
 proc gmx_write*(p: Handle, buf: pointer, n: csize_t, timeout: int64, done: ptr csize_t): Status
 proc gmx_readv*(p: Handle, v: pointer, n: int32, timeout: int64): Status
 proc gmx_writev*(p: Handle, v: pointer, n: int32, timeout: int64, done: ptr csize_t): Status
@@ -536,6 +542,13 @@ proc gmx_recvmsg*(p: Handle, msg: pointer, flags: int32, timeout: int64): Status
 proc gmx_sendmsg*(p: Handle, msg: pointer, flags: int32, timeout: int64): Status
 proc gmx_recvfrom*(p: Handle, buf: pointer, n: csize_t, flags: int32, `addr`: pointer, len: ptr uint32, timeout: int64): Status
 proc gmx_sendto*(p: Handle, buf: pointer, n: csize_t, flags: int32, `addr`: pointer, len: uint32, timeout: int64): Status
+
+# ---- Many messages, and descriptors in messages
+
+proc gmx_recvmmsg*(p: Handle, msgs: pointer, n: csize_t, flags: int32, timeout: int64): Status
+proc gmx_sendmmsg*(p: Handle, msgs: pointer, n: csize_t, flags: int32, timeout: int64): Status
+proc gmx_send_fds*(p: Handle, fds: ptr int32, n: csize_t, buf: pointer, len: csize_t, timeout: int64): Status
+proc gmx_recv_fds*(p: Handle, fds: ptr int32, n: ptr csize_t, buf: pointer, len: csize_t, timeout: int64): Status
 
 # ---- Connections
 
