@@ -10,7 +10,9 @@
 #include "gs.h"
 #include "objects.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -303,6 +305,15 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(connect_none,           BLOCKS(badf))                                                             \
   X(poll_many,              BLOCKS(tmout))                                                            \
   X(poll_many_null,         EVERYWHERE(inval))                                                        \
+  X(listen_tcp,             BLOCKS(ok))                                                               \
+  X(udp_open,               BLOCKS(ok))                                                               \
+  X(listen_unix,            EVERYWHERE(-ENAMETOOLONG))                                                \
+  X(listen_inherit,         EVERYWHERE(-ENOENT))                                                      \
+  X(listen_wrong,           EVERYWHERE(inval))                                                        \
+  X(getaddrinfo_number,     BLOCKS(ok))                                                               \
+  X(getaddrinfo_null,       EVERYWHERE(inval))                                                        \
+  X(dial_none,              BLOCKS(-ECONNREFUSED))                                                    \
+  X(dial_wrong,             EVERYWHERE(inval))                                                        \
   X(accept_none,            BLOCKS(badf))                                                             \
   X(connect_null,           EVERYWHERE(inval))                                                        \
   /* seeing inside */                                                                               \
@@ -1629,6 +1640,47 @@ CALL(accept_none) {
   gmx_poll conn;
   USED;
   return gmx_accept(0, &conn, NULL, NULL, 1000000);
+}
+CALL(listen_tcp) { return gmx_listen_tcp("127.0.0.1", "0", NULL, &f->opened); }
+CALL(udp_open) { return gmx_udp_open("127.0.0.1", "0", NULL, &f->opened); }
+CALL(listen_unix) { return gmx_listen_unix("", NULL, &f->opened); }
+CALL(listen_inherit) { return gmx_listen_inherit(SIZE_MAX, &f->opened); }
+CALL(listen_wrong) {
+  gmx_listen_opts wrong = {.flags = 1};
+  gmx_poll *p = &f->opened;
+  CHECK_STATUS(gmx_listen_tcp("127.0.0.1", "0", NULL, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_tcp("127.0.0.1", NULL, NULL, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_tcp("127.0.0.1", "0", &wrong, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_udp_open("127.0.0.1", "0", NULL, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_udp_open("127.0.0.1", "0", &wrong, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_unix(NULL, NULL, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_unix("@x", &wrong, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_unix("@x", NULL, NULL), GMX_EINVAL);
+  return gmx_listen_inherit(0, NULL);
+}
+CALL(getaddrinfo_number) {
+  USED;
+  struct addrinfo *list = NULL;
+  gmx_status s = gmx_getaddrinfo("127.0.0.1", "80", NULL, &list, 0);
+  if (s == GMX_OK) freeaddrinfo(list);
+  return s;
+}
+CALL(getaddrinfo_null) { return USED, gmx_getaddrinfo("127.0.0.1", "80", NULL, NULL, 0); }
+CALL(dial_none) {
+  gmx_poll p = 0;
+  USED;
+  return gmx_dial("unix", "@nothing listens at gomax contexts", NULL, NULL, GMX_FOREVER, &p);
+}
+CALL(dial_wrong) {
+  gmx_dial_opts wrong = {.delay = -1};
+  gmx_poll *p = &f->opened;
+  CHECK_STATUS(gmx_dial(NULL, "127.0.0.1", "1", NULL, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("tcp5", "127.0.0.1", "1", NULL, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("tcp", "127.0.0.1", NULL, NULL, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("tcp", "127.0.0.1", "1", &wrong, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("unix", NULL, NULL, NULL, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("unix", "@x", "1", NULL, 0, p), GMX_EINVAL);
+  return gmx_dial("tcp", "127.0.0.1", "1", NULL, 0, NULL);
 }
 CALL(connect_null) {
   struct sockaddr addr;

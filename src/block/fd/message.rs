@@ -96,7 +96,7 @@ pub unsafe fn send_fds(
     len: usize,
     timeout: i64,
 ) -> Result<usize> {
-    let mut control = Control::new();
+    let mut control = Control::default();
     // SAFETY: the caller's promise.
     let filled = unsafe { control.put(fds, n) };
     on_socket(m, handle, Way::Write, timeout, |fd| {

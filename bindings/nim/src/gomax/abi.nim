@@ -99,6 +99,14 @@ type
     op*: uint32
     reserved0*: uint32
     reserved*: array[5, uint64]
+  ListenOpts* {.importc: "gmx_listen_opts", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    flags*: uint32
+    backlog*: int32
+    timeout*: int64
+  DialOpts* {.importc: "gmx_dial_opts", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    delay*: int64
   MemStats* {.importc: "gmx_mem_stats", header: "<gomax.h>".} = object
     struct_size*: csize_t
     stacks_reserved_bytes*: uint64
@@ -170,6 +178,15 @@ const
   ESHUTDOWN* = -1003'i32
   ESTALE* = -1004'i32
   ECLOSED* = -1005'i32
+  EAI_BADFLAGS* = -1101'i32
+  EAI_NONAME* = -1102'i32
+  EAI_AGAIN* = -1103'i32
+  EAI_FAIL* = -1104'i32
+  EAI_NODATA* = -1105'i32
+  EAI_FAMILY* = -1106'i32
+  EAI_SOCKTYPE* = -1107'i32
+  EAI_SERVICE* = -1108'i32
+  EAI_ADDRFAMILY* = -1109'i32
   CONFIG_NO_SIGSEGV* = 1'u32
   CONFIG_NO_MEMBARRIER* = 4'u32
   CONFIG_NO_FILES* = 8'u32
@@ -213,6 +230,9 @@ const
   POLL_ERR* = 8'u32
   POLL_HUP* = 16'u32
   POLL_RDHUP* = 8192'u32
+  LISTEN_REUSEPORT* = 4'u32
+  LISTEN_V6ONLY* = 8'u32
+  LISTEN_UNLINK* = 16'u32
 
 {.emit: """/*INCLUDESECTION*/
 #include <gomax.h>
@@ -235,6 +255,15 @@ _Static_assert(GMX_EINSYSCALL == -1002, "gomax.h is not the one of this module")
 _Static_assert(GMX_ESHUTDOWN == -1003, "gomax.h is not the one of this module");
 _Static_assert(GMX_ESTALE == -1004, "gomax.h is not the one of this module");
 _Static_assert(GMX_ECLOSED == -1005, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_BADFLAGS == -1101, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_NONAME == -1102, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_AGAIN == -1103, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_FAIL == -1104, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_NODATA == -1105, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_FAMILY == -1106, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_SOCKTYPE == -1107, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_SERVICE == -1108, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_ADDRFAMILY == -1109, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_NO_SIGSEGV == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_NO_MEMBARRIER == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_NO_FILES == 8, "gomax.h is not the one of this module");
@@ -278,6 +307,9 @@ _Static_assert(GMX_POLL_OUT == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_ERR == 8, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_HUP == 16, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_RDHUP == 8192, "gomax.h is not the one of this module");
+_Static_assert(GMX_LISTEN_REUSEPORT == 4, "gomax.h is not the one of this module");
+_Static_assert(GMX_LISTEN_V6ONLY == 8, "gomax.h is not the one of this module");
+_Static_assert(GMX_LISTEN_UNLINK == 16, "gomax.h is not the one of this module");
 """.}
 
 {.push importc, cdecl, header: "<gomax.h>", gcsafe, raises: [].}
@@ -555,6 +587,18 @@ proc gmx_recv_fds*(p: Handle, fds: ptr int32, n: ptr csize_t, buf: pointer, len:
 proc gmx_poll_shutdown*(p: Handle, how: int32): Status
 proc gmx_connect*(p: Handle, `addr`: pointer, len: uint32, timeout: int64): Status
 proc gmx_accept*(p: Handle, `out`: ptr Handle, `addr`: pointer, len: ptr uint32, timeout: int64): Status
+
+# ---- Listeners
+
+proc gmx_listen_tcp*(host: cstring, service: cstring, opts: ptr ListenOpts, `out`: ptr Handle): Status
+proc gmx_udp_open*(host: cstring, service: cstring, opts: ptr ListenOpts, `out`: ptr Handle): Status
+proc gmx_listen_unix*(path: cstring, opts: ptr ListenOpts, `out`: ptr Handle): Status
+proc gmx_listen_inherit*(index: csize_t, `out`: ptr Handle): Status
+
+# ---- Names
+
+proc gmx_getaddrinfo*(node: cstring, service: cstring, hints: pointer, res: ptr pointer, timeout: int64): Status
+proc gmx_dial*(network: cstring, host: cstring, service: cstring, opts: ptr DialOpts, timeout: int64, `out`: ptr Handle): Status
 
 # ---- Seeing inside
 
