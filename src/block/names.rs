@@ -216,8 +216,14 @@ impl Question {
 extern "C" fn asks(arg: *mut c_void) {
     seize::come_back();
     // SAFETY: a G runs on an M.
-    let Some(mut m) = (unsafe { MRef::from_ptr(current_m().cast()) }) else { return };
-    let Some(q) = NonNull::new(arg.cast::<Question>()) else { return };
+    let Some(m) = (unsafe { MRef::from_ptr(current_m().cast()) }) else { return };
+    if let Some(q) = NonNull::new(arg.cast::<Question>()) {
+        serve(m, q);
+    }
+}
+
+/// NAMES-B1 to NAMES-B3.
+fn serve(mut m: MRef, q: NonNull<Question>) {
     // SAFETY: it lives until NAMES-B3 (NAMES-I1).
     let word = unsafe { &(*q.as_ptr()).word };
     let sched = m.sched();
