@@ -18,7 +18,8 @@ not() {
   for kind in "${kinds[@]}"; do for test; do why[$kind $test]=$reason; done; done
 }
 every=(constructor loader malloc forks thread)
-not "has a malloc of its own, which must be the program's" "${every[@]}" -- chan_memory faults heap hog_faults hog_malloc hostile no_malloc stuck_host
+not "has a malloc of its own, which must be the program's" "${every[@]}" -- chan_memory faults heap hog_faults hog_malloc hostile net_faults no_malloc stuck_host
+not "has a resolver of its own, which must be the program's" "${every[@]}" -- net_dial net_names
 not "runs its own program anew" "${every[@]}" -- attributes cxx_late environment
 not "its thread leaves by pthread_exit, which loads libgcc" constructor loader -- cxx_throws
 not "loads and unloads the library itself, which stays linked here" "${every[@]}" -- dlopen
@@ -31,7 +32,7 @@ not "loads a library on a goroutine, while the host has the lock of the loader" 
 not "counts on the signals that its thread has open" thread -- signals
 not "its threads compute beside one another, and have one real-time CPU for all" thread -- hog_kinds
 not "blocks a signal in its own threads, and the host has others" loader malloc forks thread -- fd_wait
-not "each child of a fork keeps its listeners open" forks -- fd_net
+not "each child of a fork keeps its listeners open" forks -- fd_net net_listen
 not "each child of a fork keeps the other ends of its pipes open" forks -- fd_streams
 not "counts how often threads of the process wait" malloc forks loader thread -- fd_sched
 not "a million Gs: every fork copies their page tables" forks -- million

@@ -10,7 +10,10 @@
 #include "gs.h"
 #include "objects.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -300,6 +303,17 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(transfers_null,         EVERYWHERE(inval))                                                        \
   X(poll_shutdown,          EVERYWHERE(ok))                                                           \
   X(connect_none,           BLOCKS(badf))                                                             \
+  X(poll_many,              BLOCKS(tmout))                                                            \
+  X(poll_many_null,         EVERYWHERE(inval))                                                        \
+  X(listen_tcp,             BLOCKS(ok))                                                               \
+  X(udp_open,               BLOCKS(ok))                                                               \
+  X(listen_unix,            EVERYWHERE(-ENAMETOOLONG))                                                \
+  X(listen_inherit,         EVERYWHERE(-ENOENT))                                                      \
+  X(listen_wrong,           EVERYWHERE(inval))                                                        \
+  X(getaddrinfo_number,     BLOCKS(ok))                                                               \
+  X(getaddrinfo_null,       EVERYWHERE(inval))                                                        \
+  X(dial_none,              BLOCKS(-ECONNREFUSED))                                                    \
+  X(dial_wrong,             EVERYWHERE(inval))                                                        \
   X(accept_none,            BLOCKS(badf))                                                             \
   X(connect_null,           EVERYWHERE(inval))                                                        \
   /* seeing inside */                                                                               \
@@ -1489,7 +1503,7 @@ CALL(sleep_0) { return USED, gmx_sleep(0); }
 CALL(poll_open) { return gmx_poll_open(null_fd, GMX_POLL_BORROW, &f->opened); }
 CALL(poll_open_wrong) {
   CHECK_STATUS(gmx_poll_open(null_fd, 0, NULL), GMX_EINVAL);
-  return gmx_poll_open(null_fd, 2, &f->opened);
+  return gmx_poll_open(null_fd, 4, &f->opened);
 }
 CALL(poll_open_none) { return gmx_poll_open(-1, 0, &f->opened); }
 CALL(poll_fd) { return gmx_poll_fd(f->near) >= 0 ? GMX_OK : gmx_poll_fd(f->near); }
@@ -1565,8 +1579,19 @@ CALL(recv_and_so_on) {
   gmx_status s = gmx_recv(f->near, &c, 1, 0, 1000000);
   CHECK_STATUS(gmx_recvfrom(f->near, &c, 1, 0, NULL, NULL, 0), s);
   CHECK_STATUS(gmx_recvmsg(f->near, &msg, 0, 0), s);
+  struct mmsghdr many = {.msg_hdr = msg};
+  int fd;
+  size_t n = 1;
+  CHECK_STATUS(gmx_read_full(f->near, &c, 1, 0, NULL), s);
+  CHECK_STATUS(gmx_recvmmsg(f->near, &many, 1, 0, 0), s);
+  CHECK_STATUS(gmx_recv_fds(f->near, &fd, &n, &c, 1, 0), s);
   return s;
 }
+CALL(poll_many) {
+  struct pollfd at = {gmx_poll_fd(f->near), POLLIN, 7};
+  return gmx_poll_many(&at, 1, 1000000);
+}
+CALL(poll_many_null) { return USED, gmx_poll_many(NULL, 1, 0); }
 CALL(send_and_so_on) {
   char c = 'x';
   struct iovec v = {&c, 1};
@@ -1574,6 +1599,9 @@ CALL(send_and_so_on) {
   gmx_status s = gmx_send(f->near, &c, 1, 0, GMX_FOREVER);
   CHECK_STATUS(gmx_sendto(f->near, &c, 1, 0, NULL, 0, GMX_FOREVER), s);
   CHECK_STATUS(gmx_sendmsg(f->near, &msg, 0, GMX_FOREVER), s);
+  struct mmsghdr many = {.msg_hdr = msg};
+  CHECK_STATUS(gmx_sendmmsg(f->near, &many, 1, 0, GMX_FOREVER), s);
+  CHECK_STATUS(gmx_send_fds(f->near, &null_fd, 1, &c, 1, GMX_FOREVER), s);
   return s == 1 ? GMX_OK : s;
 }
 CALL(transfers_null) {
@@ -1585,6 +1613,19 @@ CALL(transfers_null) {
   CHECK_STATUS(gmx_recv(f->near, NULL, 1, 0, 0), GMX_EINVAL);
   CHECK_STATUS(gmx_send(f->near, NULL, 1, 0, 0), GMX_EINVAL);
   CHECK_STATUS(gmx_recvmsg(f->near, NULL, 0, 0), GMX_EINVAL);
+  char c;
+  int fd;
+  size_t n = 1;
+  CHECK_STATUS(gmx_read_full(f->near, NULL, 1, 0, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_recvmmsg(f->near, NULL, 1, 0, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_sendmmsg(f->near, NULL, 1, 0, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_send_fds(f->near, NULL, 1, "", 1, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_send_fds(f->near, &null_fd, 0, "", 1, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_send_fds(f->near, &null_fd, 254, "", 1, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_send_fds(f->near, &null_fd, 1, "", 0, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_recv_fds(f->near, NULL, &n, &c, 1, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_recv_fds(f->near, &fd, NULL, &c, 1, 0), GMX_EINVAL);
+  CHECK_STATUS(gmx_recv_fds(f->near, &fd, &n, NULL, 1, 0), GMX_EINVAL);
   CHECK_STATUS(gmx_sendmsg(f->near, NULL, 0, 0), GMX_EINVAL);
   CHECK_STATUS(gmx_recvfrom(f->near, NULL, 0, 0, &addr, NULL, 0), GMX_EINVAL);
   return gmx_sendto(f->near, NULL, 1, 0, NULL, 0, 0);
@@ -1599,6 +1640,47 @@ CALL(accept_none) {
   gmx_poll conn;
   USED;
   return gmx_accept(0, &conn, NULL, NULL, 1000000);
+}
+CALL(listen_tcp) { return gmx_listen_tcp("127.0.0.1", "0", NULL, &f->opened); }
+CALL(udp_open) { return gmx_udp_open("127.0.0.1", "0", NULL, &f->opened); }
+CALL(listen_unix) { return gmx_listen_unix("", NULL, &f->opened); }
+CALL(listen_inherit) { return gmx_listen_inherit(SIZE_MAX, &f->opened); }
+CALL(listen_wrong) {
+  gmx_listen_opts wrong = {.flags = 1};
+  gmx_poll *p = &f->opened;
+  CHECK_STATUS(gmx_listen_tcp("127.0.0.1", "0", NULL, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_tcp("127.0.0.1", NULL, NULL, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_tcp("127.0.0.1", "0", &wrong, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_udp_open("127.0.0.1", "0", NULL, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_udp_open("127.0.0.1", "0", &wrong, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_unix(NULL, NULL, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_unix("@x", &wrong, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_listen_unix("@x", NULL, NULL), GMX_EINVAL);
+  return gmx_listen_inherit(0, NULL);
+}
+CALL(getaddrinfo_number) {
+  USED;
+  struct addrinfo *list = NULL;
+  gmx_status s = gmx_getaddrinfo("127.0.0.1", "80", NULL, &list, 0);
+  if (s == GMX_OK) freeaddrinfo(list);
+  return s;
+}
+CALL(getaddrinfo_null) { return USED, gmx_getaddrinfo("127.0.0.1", "80", NULL, NULL, 0); }
+CALL(dial_none) {
+  gmx_poll p = 0;
+  USED;
+  return gmx_dial("unix", "@nothing listens at gomax contexts", NULL, NULL, GMX_FOREVER, &p);
+}
+CALL(dial_wrong) {
+  gmx_dial_opts wrong = {.delay = -1};
+  gmx_poll *p = &f->opened;
+  CHECK_STATUS(gmx_dial(NULL, "127.0.0.1", "1", NULL, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("tcp5", "127.0.0.1", "1", NULL, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("tcp", "127.0.0.1", NULL, NULL, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("tcp", "127.0.0.1", "1", &wrong, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("unix", NULL, NULL, NULL, 0, p), GMX_EINVAL);
+  CHECK_STATUS(gmx_dial("unix", "@x", "1", NULL, 0, p), GMX_EINVAL);
+  return gmx_dial("tcp", "127.0.0.1", "1", NULL, 0, NULL);
 }
 CALL(connect_null) {
   struct sockaddr addr;

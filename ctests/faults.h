@@ -25,7 +25,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -65,7 +68,14 @@
   X(cpu_clock, EINVAL)                     \
   X(sched_getaffinity, EPERM)              \
   X(dlopen, ENOMEM)                        \
-  X(prctl, EPERM)
+  X(prctl, EPERM)                          \
+  X(socket, EMFILE)                        \
+  X(socket_family, EAFNOSUPPORT)           \
+  X(setsockopt, ENOPROTOOPT)               \
+  X(listen, ENOBUFS)                       \
+  X(epoll_create1, EMFILE)                 \
+  X(eventfd, ENFILE)                       \
+  X(epoll_ctl, ENOSPC)
 
 #define FAULT_NAME(name, error) FAULT_##name,
 enum fault { FAULTS(FAULT_NAME) FAULT_KINDS };
@@ -304,6 +314,25 @@ int prctl(int option, ...) {
   for (int i = 0; i < 4; i++) a[i] = va_arg(args, unsigned long);
   va_end(args);
   return FAILS_WITH_ERRNO(prctl) ? -1 : (int)syscall(SYS_prctl, option, a[0], a[1], a[2], a[3]);
+}
+
+/* ---- sockets and what is ready ---- */
+
+int socket(int family, int type, int protocol) {
+  if (FAILS_WITH_ERRNO(socket_family) || FAILS_WITH_ERRNO(socket)) return -1;
+  return (int)syscall(SYS_socket, family, type, protocol);
+}
+int setsockopt(int fd, int level, int name, const void *value, socklen_t size) {
+  return FAILS_WITH_ERRNO(setsockopt) ? -1 : (int)syscall(SYS_setsockopt, fd, level, name, value, size);
+}
+int listen(int fd, int backlog) { return FAILS_WITH_ERRNO(listen) ? -1 : (int)syscall(SYS_listen, fd, backlog); }
+int epoll_create1(int flags) {
+  return FAILS_WITH_ERRNO(epoll_create1) ? -1 : (int)syscall(SYS_epoll_create1, flags);
+}
+int eventfd(unsigned begin, int flags) { return FAILS_WITH_ERRNO(eventfd) ? -1 : (int)syscall(SYS_eventfd2, begin, flags); }
+int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event) {
+  if (what != EPOLL_CTL_DEL && FAILS_WITH_ERRNO(epoll_ctl)) return -1;
+  return (int)syscall(SYS_epoll_ctl, epoll, what, fd, event);
 }
 
 /* A machine with more than two CPUs, so that the library reads the limits of control groups. */

@@ -296,6 +296,63 @@ static void without_descriptors_accept_says_so(void) {
   CHECK(close(c) == 0);
 }
 
+struct patient {
+  gmx_poll l, p;
+  gmx_status status;
+};
+static void accepts_patiently(void *arg) {
+  struct patient *x = arg;
+  x->status = gmx_accept(x->l, &x->p, NULL, NULL, GMX_FOREVER);
+}
+
+/* A patient accept waits for a descriptor, as long as it may; and for no longer than there is none. */
+static void a_patient_accept_waits_for_a_descriptor(void) {
+  struct sockaddr_in at;
+  struct rlimit limit, few;
+  struct patient x = {fd_with(listener(&at, 16), GMX_ACCEPT_PATIENT), 0, 0};
+  int c = connect_to(&at), next = dup(c);
+  CHECK_CMP(next, >=, 0);
+  CHECK(close(next) == 0);
+  CHECK_STATUS(gmx_poll_set_deadline(x.l, GMX_POLL_IN, gmx_now() - 1), GMX_OK);
+  CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, GMX_FOREVER), GMX_ETIMEDOUT);
+  CHECK_OK(gmx_poll_set_deadline(x.l, GMX_POLL_IN, GMX_FOREVER));
+  CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  few = limit;
+  few.rlim_cur = (rlim_t)next;
+  CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, 0), GMX_ETIMEDOUT);
+  CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, 2 * MS), GMX_ETIMEDOUT); /* in the first pause */
+  CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, 20 * MS), GMX_ETIMEDOUT);
+  CHECK_OK(gmx_poll_set_deadline(x.l, GMX_POLL_IN, gmx_now() + 7 * MS));
+  CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, GMX_FOREVER), GMX_ETIMEDOUT);
+  CHECK_OK(gmx_poll_set_deadline(x.l, GMX_POLL_IN, GMX_FOREVER));
+  gmx_cancel token = new_token(0, 7 * MS);
+  CHECK_OK(gmx_cancel_use(token, NULL));
+  CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, GMX_FOREVER), GMX_ECANCELED);
+  CHECK_OK(gmx_cancel_use(0, NULL));
+  CHECK_OK(gmx_cancel_free(token));
+  for (int place = 0; place < PLACES; place++) {
+    struct placed placed;
+    place_start(&placed, place, accepts_patiently, &x);
+    if (place == ON_G) spin_until(g_waits(placed.g));
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    place_join(&placed);
+    CHECK_OK(x.status);
+    close_fd(x.p);
+    CHECK(close(c) == 0);
+    c = connect_to(&at);
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  }
+  struct placed placed;
+  place_start(&placed, ON_G, accepts_patiently, &x);
+  spin_until(g_waits(placed.g));
+  close_fd(x.l);
+  place_join(&placed);
+  CHECK_STATUS(x.status, GMX_EBADF);
+  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  CHECK(close(c) == 0);
+}
+
 /* ---- clients and servers ---- */
 
 struct exchange {
@@ -472,6 +529,7 @@ int main(void) {
     RUN_G(a_connection_that_was_reset_before_is_left_out);
     RUN_G(a_closed_listener_resets_its_queue);
     RUN_G(without_descriptors_accept_says_so);
+    RUN_G(a_patient_accept_waits_for_a_descriptor);
     RUN_G(clients_are_answered);
     RUN_G(unix_sockets_have_names_and_credentials);
     RUN_G(passed_descriptors_are_closed_by_exec);

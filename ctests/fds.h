@@ -55,6 +55,18 @@ __attribute__((__noinline__)) CHECK_UNUSED static gmx_status errno_kept(gmx_stat
 #define gmx_sendmsg(...) KEEPS_ERRNO(gmx_sendmsg, __VA_ARGS__)
 #define gmx_recvfrom(...) KEEPS_ERRNO(gmx_recvfrom, __VA_ARGS__)
 #define gmx_sendto(...) KEEPS_ERRNO(gmx_sendto, __VA_ARGS__)
+#define gmx_read_full(...) KEEPS_ERRNO(gmx_read_full, __VA_ARGS__)
+#define gmx_recvmmsg(...) KEEPS_ERRNO(gmx_recvmmsg, __VA_ARGS__)
+#define gmx_sendmmsg(...) KEEPS_ERRNO(gmx_sendmmsg, __VA_ARGS__)
+#define gmx_send_fds(...) KEEPS_ERRNO(gmx_send_fds, __VA_ARGS__)
+#define gmx_recv_fds(...) KEEPS_ERRNO(gmx_recv_fds, __VA_ARGS__)
+#define gmx_poll_many(...) KEEPS_ERRNO(gmx_poll_many, __VA_ARGS__)
+#define gmx_listen_tcp(...) KEEPS_ERRNO(gmx_listen_tcp, __VA_ARGS__)
+#define gmx_listen_unix(...) KEEPS_ERRNO(gmx_listen_unix, __VA_ARGS__)
+#define gmx_listen_inherit(...) KEEPS_ERRNO(gmx_listen_inherit, __VA_ARGS__)
+#define gmx_udp_open(...) KEEPS_ERRNO(gmx_udp_open, __VA_ARGS__)
+#define gmx_getaddrinfo(...) KEEPS_ERRNO(gmx_getaddrinfo, __VA_ARGS__)
+#define gmx_dial(...) KEEPS_ERRNO(gmx_dial, __VA_ARGS__)
 #define gmx_connect(...) KEEPS_ERRNO(gmx_connect, __VA_ARGS__)
 #define gmx_accept(...) KEEPS_ERRNO(gmx_accept, __VA_ARGS__)
 #define fd_shutdown(...) KEEPS_ERRNO(gmx_poll_shutdown, __VA_ARGS__)
@@ -375,6 +387,36 @@ CHECK_UNUSED static gmx_status calls_sendmsg(struct fd_state *s, int64_t timeout
   struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
   return gmx_sendmsg(s->p, &msg, 0, timeout);
 }
+CHECK_UNUSED static gmx_status calls_read_full(struct fd_state *s, int64_t timeout) {
+  char byte = 0;
+  size_t done = 9;
+  gmx_status status = gmx_read_full(s->p, &byte, 1, timeout, &done);
+  CHECK_EQ(done, status == GMX_OK);
+  return x_came(status == GMX_OK ? 1 : status, byte);
+}
+CHECK_UNUSED static gmx_status calls_recvmmsg(struct fd_state *s, int64_t timeout) {
+  char byte = 0;
+  struct iovec v = {&byte, 1};
+  struct mmsghdr msg = {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}};
+  gmx_status n = gmx_recvmmsg(s->p, &msg, 1, 0, timeout);
+  return x_came(n, byte);
+}
+CHECK_UNUSED static gmx_status calls_recv_fds(struct fd_state *s, int64_t timeout) {
+  char byte = 0;
+  int fd;
+  size_t fds = 1;
+  gmx_status n = gmx_recv_fds(s->p, &fd, &fds, &byte, 1, timeout);
+  CHECK_EQ(fds, n != 1);
+  return x_came(n, byte);
+}
+CHECK_UNUSED static gmx_status calls_sendmmsg(struct fd_state *s, int64_t timeout) {
+  struct iovec v = {(void *)"x", 1};
+  struct mmsghdr msg = {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}};
+  return gmx_sendmmsg(s->p, &msg, 1, 0, timeout);
+}
+CHECK_UNUSED static gmx_status calls_send_fds(struct fd_state *s, int64_t timeout) {
+  return gmx_send_fds(s->p, &s->far, 1, "x", 1, timeout);
+}
 CHECK_UNUSED static gmx_status calls_wait_out(struct fd_state *s, int64_t timeout) {
   uint32_t ready = 0;
   gmx_status status = gmx_poll_wait(s->p, GMX_POLL_OUT, timeout, &ready);
@@ -402,6 +444,12 @@ static const struct fd_call fd_calls[] = {
     {"send", GMX_POLL_OUT, 1, open_full, calls_send, leaves},
     {"sendto", GMX_POLL_OUT, 1, open_full, calls_sendto, leaves},
     {"sendmsg", GMX_POLL_OUT, 1, open_full, calls_sendmsg, leaves},
+    {"read_full", GMX_POLL_IN, 1, open_empty, calls_read_full, comes},
+    {"read_full of a pipe", GMX_POLL_IN, 1, open_empty_pipe, calls_read_full, comes},
+    {"recvmmsg", GMX_POLL_IN, 1, open_empty, calls_recvmmsg, comes},
+    {"recv_fds", GMX_POLL_IN, 1, open_empty, calls_recv_fds, comes},
+    {"sendmmsg", GMX_POLL_OUT, 1, open_full, calls_sendmmsg, leaves},
+    {"send_fds", GMX_POLL_OUT, 1, open_full, calls_send_fds, leaves},
     {"wait for OUT", GMX_POLL_OUT, GMX_OK, open_full, calls_wait_out, leaves},
 };
 enum { FD_CALLS = sizeof fd_calls / sizeof *fd_calls };

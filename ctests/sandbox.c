@@ -7,11 +7,13 @@
 #include "gs.h"
 #include "objects.h"
 
+#include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -50,11 +52,11 @@ static void is_not_in_the_list(int sig, siginfo_t *info, void *context) {
 
 /* Where descriptors have handles, also. */
 #define DESCRIPTORS                                                                                                    \
-  Z(accept4) Z(connect) Z(epoll_create1) Z(epoll_ctl) Z(epoll_pwait) Z(epoll_pwait2) Z(eventfd2) Z(fcntl)             \
-  Z(getpeername) Z(getsockname) Z(getsockopt) Z(preadv2) Z(readv) Z(recvfrom) Z(recvmsg) Z(sendmsg) Z(sendto)         \
-  Z(shutdown) Z(writev)
+  Z(accept4) Z(bind) Z(connect) Z(epoll_create1) Z(epoll_ctl) Z(epoll_pwait) Z(epoll_pwait2) Z(eventfd2) Z(fcntl)      \
+  Z(getpeername) Z(getpid) Z(getsockname) Z(getsockopt) Z(listen) Z(preadv2) Z(readv) Z(recvfrom) Z(recvmmsg)          \
+  Z(recvmsg) Z(sendmmsg) Z(sendmsg) Z(sendto) Z(setsockopt) Z(shutdown) Z(socket) Z(unlinkat) Z(writev)
 
-enum { MOST = 80 };
+enum { MOST = 96 };
 
 /* Every call that is not in the list ends in `otherwise`. */
 static void allow(const long *list, unsigned n, uint32_t otherwise) {
@@ -88,6 +90,9 @@ static void allow_the_list(bool descriptors) {
       DESCRIPTORS
 #ifdef SYS_epoll_wait
       SYS_epoll_wait,
+#endif
+#ifdef SYS_unlink
+      SYS_unlink, SYS_lstat,
 #endif
 #undef Z
   };
@@ -243,6 +248,9 @@ static void there_and_back(gmx_poll near, gmx_poll far) {
     CHECK_EQ(gmx_recv(near, &c, 1, 0, GMX_FOREVER), 1);
     CHECK_EQ(gmx_sendto(near, &c, 1, 0, NULL, 0, GMX_FOREVER), 1);
     CHECK_EQ(gmx_recvfrom(near, &c, 1, 0, NULL, NULL, GMX_FOREVER), 1);
+    struct mmsghdr many = {.msg_hdr = msg};
+    CHECK_EQ(gmx_sendmmsg(near, &many, 1, 0, GMX_FOREVER), 1);
+    CHECK_EQ(gmx_recvmmsg(near, &many, 1, 0, GMX_FOREVER), 1);
   }
   CHECK_OK(gmx_poll_shutdown(near, SHUT_RDWR));
   join(g);
@@ -254,8 +262,29 @@ static void connects(void *arg) {
   CHECK_OK(gmx_connect(*(gmx_poll *)arg, (struct sockaddr *)&fds.addr, sizeof fds.addr, GMX_FOREVER));
 }
 
+static char socket_path[64];
+
+static void listens_and_dials(void) {
+  gmx_listen_opts unlinks = {.flags = GMX_LISTEN_UNLINK};
+  gmx_poll listener, client, conn;
+  CHECK_OK(gmx_listen_tcp("127.0.0.1", "0", NULL, &listener));
+  CHECK_STATUS(gmx_dial("tcp", "127.0.0.1", "1", NULL, GMX_FOREVER, &client), -ECONNREFUSED);
+  CHECK_OK(gmx_close(listener));
+  CHECK_OK(gmx_udp_open("127.0.0.1", "0", NULL, &listener));
+  CHECK_OK(gmx_close(listener));
+  CHECK_STATUS(gmx_listen_inherit(0, &listener), -ENOENT);
+  CHECK_OK(gmx_listen_unix(socket_path, &unlinks, &listener));
+  CHECK_OK(gmx_close(listener));
+  CHECK_OK(gmx_listen_unix(socket_path, &unlinks, &listener));
+  CHECK_OK(gmx_dial("unix", socket_path, NULL, NULL, GMX_FOREVER, &client));
+  CHECK_OK(gmx_accept(listener, &conn, NULL, NULL, GMX_FOREVER));
+  there_and_back(client, conn);
+  CHECK_OK(gmx_close(listener));
+}
+
 static void uses_descriptors(void *arg) {
   (void)arg;
+  listens_and_dials();
   there_and_back(handle_of(fds.near, 0), handle_of(fds.far, GMX_POLL_BORROW));
   gmx_poll listener = handle_of(fds.listener, 0), client = handle_of(fds.client, 0), conn;
   gmx_g g = go_joinable(connects, &client);
@@ -274,6 +303,8 @@ static void uses_descriptors(void *arg) {
     CHECK_EQ(gmx_read(from, &c, 1, GMX_FOREVER), 1);
     uint32_t ready;
     CHECK_STATUS(gmx_wait_fd(gmx_poll_fd(from), GMX_POLL_IN, MS, &ready), GMX_ETIMEDOUT);
+    struct pollfd many = {gmx_poll_fd(from), POLLIN, 0};
+    CHECK_STATUS(gmx_poll_many(&many, 1, MS), GMX_ETIMEDOUT);
     CHECK_OK(gmx_close(from));
     CHECK_OK(gmx_close(to));
     if (flags == 0) break;
@@ -282,10 +313,12 @@ static void uses_descriptors(void *arg) {
 
 static void has_descriptors_in_the_sandbox(void *arg) {
   (void)arg;
+  snprintf(socket_path, sizeof socket_path, "/tmp/gomax-sandbox-%d", (int)getpid());
   make_descriptors();
   CHECK_OK(gmx_init(NULL));
   allow_the_list(true);
   CHECK_OK(gmx_main(uses_descriptors, NULL));
+  CHECK(unlink(socket_path) == 0);
   CHECK_OK(gmx_shutdown(60000 * MS));
 }
 

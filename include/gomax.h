@@ -102,10 +102,13 @@
 #endif
 #endif
 
-/* Of the system: <sys/socket.h>, <sys/uio.h>. */
+/* Of the system: <sys/socket.h>, <sys/uio.h>, <poll.h>, <netdb.h>. */
+struct addrinfo;
 struct sockaddr;
 struct iovec;
 struct msghdr;
+struct mmsghdr;
+struct pollfd;
 
 #ifdef __cplusplus
 extern "C" {
@@ -120,7 +123,8 @@ extern "C" {
 
 /**
  * The result of a call: GMX_OK, a count above it, or a negative error. An error of the system is its errno, negated.
- * The errors that the library itself returns have names here; where no errno fits they count down from -1001.
+ * The errors that the library itself returns have names here; where no errno fits they count down from -1001. An error
+ * of names is -1100 and the EAI_ code of getaddrinfo, which is negative.
  */
 typedef int32_t gmx_status;
 
@@ -136,6 +140,7 @@ enum {
   GMX_EINVAL = -22,
   GMX_EPIPE = -32,
   GMX_EDEADLK = -35,
+  GMX_EMSGSIZE = -90,
   GMX_ENOTSUP = -95,
   GMX_ETIMEDOUT = -110,
   GMX_ECANCELED = -125,
@@ -144,26 +149,45 @@ enum {
   GMX_ESHUTDOWN = -1003,
   GMX_ESTALE = -1004,
   GMX_ECLOSED = -1005,
+  GMX_EAI_BADFLAGS = -1101,
+  GMX_EAI_NONAME = -1102,
+  GMX_EAI_AGAIN = -1103,
+  GMX_EAI_FAIL = -1104,
+  GMX_EAI_NODATA = -1105,
+  GMX_EAI_FAMILY = -1106,
+  GMX_EAI_SOCKTYPE = -1107,
+  GMX_EAI_SERVICE = -1108,
+  GMX_EAI_ADDRFAMILY = -1109,
 };
 #else
-#define GMX_OK         0       /**< no error */
-#define GMX_EPERM      (-1)    /**< not permitted */
-#define GMX_EINTR      (-4)    /**< interrupted by a signal */
-#define GMX_EBADF      (-9)    /**< closed, or not open for this */
-#define GMX_EAGAIN     (-11)   /**< would block */
-#define GMX_ENOMEM     (-12)   /**< out of memory */
-#define GMX_EBUSY      (-16)   /**< in use */
-#define GMX_EINVAL     (-22)   /**< invalid argument */
-#define GMX_EPIPE      (-32)   /**< the other end is closed */
-#define GMX_EDEADLK    (-35)   /**< deadlock */
-#define GMX_ENOTSUP    (-95)   /**< not supported */
-#define GMX_ETIMEDOUT  (-110)  /**< timed out */
-#define GMX_ECANCELED  (-125)  /**< canceled */
-#define GMX_ENOTG      (-1001) /**< not on a goroutine, or where it cannot wait */
-#define GMX_EINSYSCALL (-1002) /**< between gmx_enter_syscall and gmx_exit_syscall */
-#define GMX_ESHUTDOWN  (-1003) /**< the runtime is going down */
-#define GMX_ESTALE     (-1004) /**< a stale handle */
-#define GMX_ECLOSED    (-1005) /**< the channel is closed */
+#define GMX_OK             0       /**< no error */
+#define GMX_EPERM          (-1)    /**< not permitted */
+#define GMX_EINTR          (-4)    /**< interrupted by a signal */
+#define GMX_EBADF          (-9)    /**< closed, or not open for this */
+#define GMX_EAGAIN         (-11)   /**< would block */
+#define GMX_ENOMEM         (-12)   /**< out of memory */
+#define GMX_EBUSY          (-16)   /**< in use */
+#define GMX_EINVAL         (-22)   /**< invalid argument */
+#define GMX_EPIPE          (-32)   /**< the other end is closed */
+#define GMX_EDEADLK        (-35)   /**< deadlock */
+#define GMX_EMSGSIZE       (-90)   /**< the message is too long */
+#define GMX_ENOTSUP        (-95)   /**< not supported */
+#define GMX_ETIMEDOUT      (-110)  /**< timed out */
+#define GMX_ECANCELED      (-125)  /**< canceled */
+#define GMX_ENOTG          (-1001) /**< not on a goroutine, or where it cannot wait */
+#define GMX_EINSYSCALL     (-1002) /**< between gmx_enter_syscall and gmx_exit_syscall */
+#define GMX_ESHUTDOWN      (-1003) /**< the runtime is going down */
+#define GMX_ESTALE         (-1004) /**< a stale handle */
+#define GMX_ECLOSED        (-1005) /**< the channel is closed */
+#define GMX_EAI_BADFLAGS   (-1101) /**< names: the flags are not valid */
+#define GMX_EAI_NONAME     (-1102) /**< names: no such host or service */
+#define GMX_EAI_AGAIN      (-1103) /**< names: no answer for now, try again */
+#define GMX_EAI_FAIL       (-1104) /**< names: the lookup failed */
+#define GMX_EAI_NODATA     (-1105) /**< names: the host has no address */
+#define GMX_EAI_FAMILY     (-1106) /**< names: the address family is not supported */
+#define GMX_EAI_SOCKTYPE   (-1107) /**< names: the type of socket is not supported */
+#define GMX_EAI_SERVICE    (-1108) /**< names: no such service for this type of socket */
+#define GMX_EAI_ADDRFAMILY (-1109) /**< names: the host has no address of this family */
 #endif
 
 /**
@@ -3054,6 +3078,13 @@ GMX_API gmx_status gmx_timer_free(gmx_timer timer, bool *stopped);
 #define GMX_POLL_BORROW 1
 
 /**
+ * For gmx_poll_open of a listener, and for gmx_listen_opts: while the system has no descriptor or no memory for a
+ * connection (EMFILE, ENFILE, ENOBUFS, ENOMEM), gmx_accept waits and tries again, after 5 ms at first and after 1 s at
+ * most. The connections stay in the queue of the listener meanwhile. Without this flag such an error is the caller's.
+ */
+#define GMX_ACCEPT_PATIENT 2
+
+/**
  * Something can be read, a connection can be accepted, or there is nothing more to come.
  */
 #define GMX_POLL_IN 1
@@ -3085,7 +3116,7 @@ typedef uint64_t gmx_poll;
 
 /**
  * Gives a handle to a descriptor. The descriptor belongs to the handle from here on, and gmx_close closes it, unless
- * flags is GMX_POLL_BORROW.
+ * flags has GMX_POLL_BORROW. The other flag is GMX_ACCEPT_PATIENT.
  *
  * O_NONBLOCK is set, except for borrowed descriptors, for files, and for 0, 1 and 2, which other processes may share.
  * Nothing else of the descriptor changes, and it is not used before the first call.
@@ -3186,6 +3217,33 @@ GMX_API gmx_status gmx_close(gmx_poll p);
  */
 GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t timeout, uint32_t *ready);
 
+/**
+ * poll(2) for goroutines: waits until one of n descriptors is ready for one of its events, and returns how many are.
+ * revents of each entry says what is there, as poll(2) says it: POLLERR, POLLHUP and POLLNVAL also if they are not
+ * among the events, and 0 for an entry whose fd is negative. The descriptors need no handles, stay the caller's, and
+ * must not be closed meanwhile. Without entries it only waits.
+ *
+ * While it waits, each entry is watched by the system: a goroutine that waits for the same descriptors again and again
+ * is cheaper with handles. An entry whose descriptor is watched already, by a handle or another entry, takes one more
+ * descriptor for the time of the wait.
+ *
+ *     struct pollfd fds[2] = {{from, POLLIN, 0}, {to, POLLOUT, 0}};
+ *     gmx_status n = gmx_poll_many(fds, 2, 5000000000);
+ *     if (n > 0 && fds[0].revents & (POLLIN | POLLHUP)) printf("something to read, or the end\n");
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of entries whose revents is not 0, at least 1; GMX_ETIMEDOUT, and revents of each is 0;
+ * GMX_ECANCELED; GMX_EINVAL if fds is NULL and n is not 0, or if n is greater than the limit of open descriptors;
+ * GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START, if it would wait; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; the
+ * errno of the system, negated, if it has no descriptors for the library.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_poll_many(struct pollfd *fds, size_t n, int64_t timeout);
+
 /* ---- Reading and writing ---------------------------------------------------------------------------------------- */
 
 /*
@@ -3218,6 +3276,22 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_read(gmx_poll p, void *buf, size_t n, int64_t timeout);
+
+/**
+ * Reads n bytes, and waits until all are there. *done says how many were read, whatever the status is; done may be
+ * NULL. No other reader of this handle gets bytes in between.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: GMX_OK when all are read; and when fewer are: GMX_EPIPE if the data ends there; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL if buf is NULL
+ * and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_read_full(gmx_poll p, void *buf, size_t n, int64_t timeout, size_t *done);
 
 /**
  * Writes all n bytes, and waits where the descriptor takes no more. *done says how many bytes were written, whatever
@@ -3371,11 +3445,118 @@ GMX_MUST_USE GMX_API gmx_status gmx_sendto(gmx_poll p,
                       uint32_t len,
                       int64_t timeout);
 
+/* ---- Many messages, and descriptors in messages ----------------------------------------------------------------- */
+
+/*
+ * gmx_recvmmsg and gmx_sendmmsg move several datagrams in one call of the system. gmx_send_fds and gmx_recv_fds pass
+ * open descriptors to another process by a socket of the Unix domain.
+ *
+ *     int log = open("/tmp/log", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+ *     gmx_status n = gmx_send_fds(to_child, &log, 1, "log", 3, 1000000000);
+ *     if (n == 3) printf("the child has the log too\n");
+ */
+
+/**
+ * recvmmsg: waits for a message, and receives as many of n as are there; 1024 at most. msg_len of each says how long
+ * it is. Descriptors that come with a message are closed by exec, as with gmx_recvmsg.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: received descriptors are the caller's.
+ * Returns: the number of messages; 0 if n is 0; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also
+ * meanwhile, or not open for this; GMX_EINVAL if msgs is NULL and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL;
+ * any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_recvmmsg(gmx_poll p,
+                        struct mmsghdr *msgs,
+                        size_t n,
+                        int32_t flags,
+                        int64_t timeout);
+
+/**
+ * sendmmsg: waits until there is room for a message, and sends as many of n as there is room for; 1024 at most.
+ * MSG_NOSIGNAL is always set.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Returns: the number of messages; 0 if n is 0; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also
+ * meanwhile, or not open for this; GMX_EINVAL if msgs is NULL and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL;
+ * any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_sendmmsg(gmx_poll p,
+                        struct mmsghdr *msgs,
+                        size_t n,
+                        int32_t flags,
+                        int64_t timeout);
+
+/**
+ * Sends len bytes and n descriptors, by a socket of the Unix domain. The descriptors go with the first byte, so at
+ * least one byte is sent. Of a stream it sends as many bytes as there is room for, as gmx_send; the descriptors are on
+ * their way then, and a gmx_write sends the rest.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the descriptors stay the caller's, which may close them afterwards.
+ * Returns: the number of bytes; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or if one of
+ * fds is not open; GMX_EINVAL if fds or buf is NULL, len is 0, or n is 0 or greater than 253; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_send_fds(gmx_poll p,
+                        const int32_t *fds,
+                        size_t n,
+                        const void *buf,
+                        size_t len,
+                        int64_t timeout);
+
+/**
+ * Receives at most len bytes, and the descriptors that come with them. *n is the room at fds, and then the number of
+ * the descriptors, which may be 0. They are closed by exec.
+ *
+ * If more descriptors come than there is room for, or if the process has no room for them all, those that came are
+ * closed, the bytes are lost, and the status is GMX_EMSGSIZE.
+ *
+ *     int fds[4];
+ *     size_t n = 4;
+ *     char name[32];
+ *     gmx_status len = gmx_recv_fds(conn, fds, &n, name, sizeof name, GMX_FOREVER);
+ *     if (len > 0) printf("%zu descriptors came with %d bytes\n", n, (int)len);
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the received descriptors are the caller's.
+ * Returns: the number of bytes; 0 at the end of the data; GMX_EMSGSIZE; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p
+ * is closed, also meanwhile, or not open for this; GMX_EINVAL if fds, n or buf is NULL, or len is 0; GMX_ENOMEM;
+ * GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_recv_fds(gmx_poll p,
+                        int32_t *fds,
+                        size_t *n,
+                        void *buf,
+                        size_t len,
+                        int64_t timeout);
+
 /* ---- Connections ------------------------------------------------------------------------------------------------ */
 
 /*
- * A listener is a socket that the host has made, bound and told to listen, with a handle (gmx_poll_open). gmx_accept
- * gives a handle to each connection. A client makes a socket, gets a handle for it, and connects.
+ * A listener comes from gmx_listen_tcp and its like, or is a socket that the host has made, bound and told to listen,
+ * with a handle (gmx_poll_open). gmx_accept gives a handle to each connection. A client calls gmx_dial; or it makes a
+ * socket, gets a handle for it, and connects.
  *
  *     for (gmx_poll conn; gmx_accept(listener, &conn, NULL, NULL, GMX_FOREVER) == GMX_OK;) {
  *       if (gmx_spawn(serve, (void *)(uintptr_t)conn) != GMX_OK) gmx_close(conn);
@@ -3426,10 +3607,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_connect(gmx_poll p, const struct sockaddr *a
  * Migrates: yes.
  * Cancellable: yes.
  * Owns: the new handle and its descriptor are the caller's, until gmx_close.
- * Returns: GMX_OK; -EMFILE and the like if there are no more descriptors: the connection waits for a later call;
- * GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL
- * if out is NULL, or one of addr and len is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of
- * the system, negated.
+ * Returns: GMX_OK; -EMFILE and the like if there are no more descriptors: the connection waits for a later call (with
+ * GMX_ACCEPT_PATIENT this one waits instead); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile,
+ * or not open for this; GMX_EINVAL if out is NULL, or one of addr and len is NULL; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL; any other errno of the system, negated.
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_accept(gmx_poll p,
@@ -3437,6 +3618,219 @@ GMX_MUST_USE GMX_API gmx_status gmx_accept(gmx_poll p,
                       struct sockaddr *addr,
                       uint32_t *len,
                       int64_t timeout);
+
+/* ---- Listeners -------------------------------------------------------------------------------------------------- */
+
+/*
+ * gmx_listen_tcp, gmx_listen_unix and gmx_listen_inherit give a handle to a listener, for gmx_accept; gmx_udp_open
+ * gives one to a socket for datagrams. Their descriptors are closed by exec. gmx_poll_fd gives the number of the
+ * descriptor, for getsockname and the like.
+ *
+ *     gmx_listen_opts opts = GMX_LISTEN_OPTS_INIT;
+ *     opts.flags = GMX_ACCEPT_PATIENT;
+ *     gmx_poll listener;
+ *     if (gmx_listen_tcp(NULL, "8080", &opts, &listener) != GMX_OK) return;
+ */
+
+/**
+ * Several sockets, also of other processes of the same user, may have this address. Each must have the flag.
+ */
+#define GMX_LISTEN_REUSEPORT 4
+
+/**
+ * Only IPv6: the socket leaves the addresses of IPv4 to others.
+ */
+#define GMX_LISTEN_V6ONLY 8
+
+/**
+ * The file of a Unix socket is removed, if it is there and no process answers at it.
+ */
+#define GMX_LISTEN_UNLINK 16
+
+/**
+ * Options for listeners. Zero is the default of every field.
+ */
+typedef struct gmx_listen_opts {
+  /**
+   * sizeof(gmx_listen_opts), or 0.
+   */
+  size_t struct_size;
+  /**
+   * GMX_ACCEPT_PATIENT, GMX_LISTEN_*.
+   */
+  uint32_t flags;
+  /**
+   * How many connections may wait for gmx_accept. 0: as many as the system allows, SOMAXCONN.
+   */
+  int32_t backlog;
+  /**
+   * How long a host or a service that is a name may be looked up. 0: no limit.
+   */
+  int64_t timeout;
+} gmx_listen_opts;
+
+/**
+ * Listens for connections of TCP at an address of this machine. host: its name or number; NULL for all addresses, of
+ * IPv6 and of IPv4 where the system has both. service: the port, as a number or a name; "0" for any that is free.
+ * opts may be NULL, its flags are GMX_ACCEPT_PATIENT, GMX_LISTEN_REUSEPORT and GMX_LISTEN_V6ONLY. SO_REUSEADDR is set,
+ * so that a server that starts again gets its port.
+ *
+ * A host that is a name is looked up, as by gmx_getaddrinfo; the first of its addresses counts at which this machine
+ * can listen.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; while a name is looked up, and no longer than
+ * opts.timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the new handle and its descriptor are the caller's, until gmx_close.
+ * Returns: GMX_OK; -EADDRINUSE and the like, as the system says; GMX_EAI_* if there is no such name; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_EINVAL if service or out is NULL, or if opts is not right; GMX_ENOTSUP after a start with
+ * GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_listen_tcp(const char *host,
+                          const char *service,
+                          const struct gmx_listen_opts *opts,
+                          gmx_poll *out);
+
+/**
+ * A socket for datagrams of UDP, at an address of this machine: host and service are as for gmx_listen_tcp. opts may
+ * be NULL, its flags are GMX_LISTEN_REUSEPORT and GMX_LISTEN_V6ONLY.
+ *
+ *     gmx_poll socket;
+ *     if (gmx_udp_open(NULL, "9000", NULL, &socket) != GMX_OK) return;
+ *     char text[1500];
+ *     gmx_status n = gmx_recv(socket, text, sizeof text, 0, GMX_FOREVER);
+ *
+ * Blocks: as gmx_listen_tcp.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the new handle and its descriptor are the caller's, until gmx_close.
+ * Returns: as gmx_listen_tcp.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_udp_open(const char *host,
+                        const char *service,
+                        const struct gmx_listen_opts *opts,
+                        gmx_poll *out);
+
+/**
+ * Listens for connections of the Unix domain, as streams. A path that begins with an at sign is an abstract name,
+ * which has no file. opts may be NULL, its flags are GMX_ACCEPT_PATIENT and GMX_LISTEN_UNLINK.
+ *
+ * The file of the socket stays after gmx_close, and the next gmx_listen_unix finds the address in use. With
+ * GMX_LISTEN_UNLINK it removes the file, if it is one of a socket and no process answers there. (A listener that is
+ * there gets a connection that is closed at once.) Two processes that begin at the same time must agree by other means
+ * which of them listens.
+ *
+ * Owns: the new handle and its descriptor are the caller's, until gmx_close.
+ * Returns: GMX_OK; -EADDRINUSE; -ENAMETOOLONG if path is empty or has more than 107 bytes; GMX_EINVAL if path or out
+ * is NULL, or if opts is not right; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN;
+ * any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_listen_unix(const char *path, const struct gmx_listen_opts *opts, gmx_poll *out);
+
+/**
+ * Gives a handle to one of the sockets that the process was started with, by systemd's protocol: LISTEN_PID is this
+ * process, and LISTEN_FDS says how many there are. index counts them from 0. The environment stays as it is: ask for
+ * each index once, and unset both variables before starting other programs.
+ *
+ * Owns: the descriptor is the handle's if GMX_OK, and is closed by exec from here on.
+ * Returns: GMX_OK; -ENOENT if there is no such socket, or if the sockets are another process's; GMX_EBADF if it is not
+ * open; otherwise as gmx_poll_open.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_listen_inherit(size_t index, gmx_poll *out);
+
+/* ---- Names ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * gmx_getaddrinfo asks the resolver of the C library, which takes a thread for as long as it thinks; the goroutine
+ * waits without one. gmx_dial looks up a name and connects to the first of its addresses that answers.
+ *
+ *     gmx_poll conn;
+ *     gmx_status status = gmx_dial("tcp", "example.org", "https", NULL, 10000000000, &conn);
+ *     if (status != GMX_OK) printf("%s\n", gmx_strerror(status));
+ */
+
+/**
+ * Options for gmx_dial. Zero is the default of every field.
+ */
+typedef struct gmx_dial_opts {
+  /**
+   * sizeof(gmx_dial_opts), or 0.
+   */
+  size_t struct_size;
+  /**
+   * The time after which an attempt without an answer is joined by the next one. 0: 250 ms.
+   */
+  int64_t delay;
+} gmx_dial_opts;
+
+/**
+ * getaddrinfo: the addresses of a host and a service, either of which may be NULL. *res is a list, which the caller
+ * frees by freeaddrinfo. hints may be NULL.
+ *
+ * Numbers are answered at once, on the caller's stack. For names the library asks on another thread, at most 16
+ * questions at a time; the others wait. If the time is over, or the token canceled, the caller continues, and the
+ * answer that comes later is dropped. gmx_shutdown waits for it.
+ *
+ *     struct addrinfo *list;
+ *     gmx_status status = gmx_getaddrinfo("localhost", "http", NULL, &list, 5000000000);
+ *     if (status == GMX_OK) freeaddrinfo(list);
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the list is the caller's.
+ * Returns: GMX_OK; GMX_EAI_* for an error EAI_* of the resolver; the errno of the system, negated, for EAI_SYSTEM;
+ * GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if res is NULL; GMX_ENOTSUP for names after a start with
+ * GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_getaddrinfo(const char *node,
+                           const char *service,
+                           const struct addrinfo *hints,
+                           struct addrinfo **res,
+                           int64_t timeout);
+
+/**
+ * Connects to a name, and gives a handle to the connection. network is "tcp", "udp", one of the two with a 4 or a 6
+ * behind it for one family of addresses only, "unix", "unixgram" or "unixpacket". host and service are as for
+ * gmx_getaddrinfo; for unix sockets host is the path (after an at sign: an abstract name) and service is NULL.
+ *
+ * The addresses are tried one after the other, in turns of both families, each 250 ms after the one before or as soon
+ * as that has failed (RFC 8305). The first connection that is there is the result; all other attempts are closed. If
+ * all fail, the status tells of the first address.
+ *
+ * A socket of UDP is connected at once, and only the first message shows whether a process receives at the other end.
+ * A listener of the Unix domain whose queue is full refuses at once, with GMX_EAGAIN.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the new handle and its descriptor are the caller's, until gmx_close.
+ * Returns: GMX_OK; -ECONNREFUSED and the like, as the system says; GMX_EAI_* if there is no such name; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_EINVAL if network is not one of these, if out is NULL, if host is NULL for a unix socket, or if
+ * opts is not right; -ENAMETOOLONG; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_dial(const char *network,
+                    const char *host,
+                    const char *service,
+                    const struct gmx_dial_opts *opts,
+                    int64_t timeout,
+                    gmx_poll *out);
 
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
 
@@ -3698,6 +4092,8 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 #define GMX_CONFIG_INIT GMX_ZERO_INIT
 #define GMX_SPAWN_OPTS_INIT GMX_ZERO_INIT
 #define GMX_STOP_OPTS_INIT GMX_ZERO_INIT
+#define GMX_LISTEN_OPTS_INIT GMX_ZERO_INIT
+#define GMX_DIAL_OPTS_INIT GMX_ZERO_INIT
 #define GMX_SCHED_STATS_INIT GMX_ZERO_INIT
 #define GMX_MEM_STATS_INIT GMX_ZERO_INIT
 #define GMX_MUTEX_INIT GMX_ZERO_INIT

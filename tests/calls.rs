@@ -55,7 +55,8 @@ fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
 /// The files that name the type of a C function pointer, and how they call such a function.
 const POINTERS: &[(&str, &str)] = &[
     ("block/cleanup.rs", "call::plain"),
-    ("block/hook.rs", ""), // what a G runs
+    ("block/hook.rs", ""),  // what a G runs
+    ("block/names.rs", ""), // the same
     ("block/parallel.rs", "call::ranges"),
     ("block/parking.rs", "call::commit"),
     ("block/scope.rs", "call::child"),

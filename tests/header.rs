@@ -54,7 +54,10 @@ const SECTIONS: &[&str] = &[
     "timer",
     "poll",
     "io",
+    "message",
     "net",
+    "listen",
+    "names",
     "stats",
     "trace",
 ];
@@ -100,6 +103,8 @@ fn layouts() -> Vec<Layout> {
         gmx_once { state, reserved, owner }
         gmx_waitgroup { state, sema, reserved }
         gmx_barrier { n, arrived, reserved }
+        gmx_listen_opts { struct_size, flags, backlog, timeout }
+        gmx_dial_opts { struct_size, delay }
         gmx_scope_end { struct_size, by, status, g }
         gmx_select_case { chan, elem, op, reserved0, reserved }
         gmx_mem_stats {

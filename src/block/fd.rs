@@ -15,6 +15,7 @@
 //! | `watched` | the number under which the epoll knows it | the party that adds it |
 //! | `ended` | bits that say that no later event may come: hang-up, error, urgent data | the deliverer |
 //! | `polled` | a caller of [`wait`] has been here | that caller |
+//! | `group`, `wants`, `next` | of a descriptor in a group ([`many`]) | the caller that makes the group |
 //! | direction | the edges, the lock, the deadline of the readers; the same for the writers | |
 //! | `drained` | the count of edges at which a read found less than it wanted | the holder of the lock |
 //!
@@ -120,6 +121,9 @@ use std::ffi::c_void;
 use std::mem::offset_of;
 use std::ptr::from_ref;
 
+pub mod many;
+pub mod message;
+
 /// A descriptor. Its memory is reused for later ones.
 #[derive(Default)]
 pub struct Fd {
@@ -136,6 +140,12 @@ pub struct Fd {
     watched: OwnI32,
     ended: AtomicU32,
     polled: AtomicBool,
+    /// Fixed while there is a handle: an accept waits until the system has descriptors and memory for a connection.
+    patient: OwnBool,
+    /// Of [`many`].
+    group: AtomicU64,
+    wants: AtomicU32,
+    next: OwnU64,
     read: Direction,
     write: Direction,
     ready: Edges,
@@ -234,7 +244,7 @@ impl Until {
 // ---- handles --------------------------------------------------------------------------------------------------------
 
 /// A handle for a descriptor of the host. If it is not borrowed, it belongs to the handle from here on.
-pub fn open(m: MRef, number: i32, borrow: bool) -> Result<u64> {
+pub fn open(m: MRef, number: i32, borrow: bool, patient: bool) -> Result<u64> {
     if is_sealed() {
         return Err(Error::Os(libc::ENOTSUP));
     }
@@ -244,7 +254,15 @@ pub fn open(m: MRef, number: i32, borrow: bool) -> Result<u64> {
     }
     // FD-I5
     let own = !borrow && kind != Kind::File && number > 2;
-    make(m, number, kind, borrow, || io::is_nonblocking(number) || own && io::set_nonblocking(number, true))
+    let nonblocking = || io::is_nonblocking(number) || own && io::set_nonblocking(number, true);
+    let handle = make(m, number, kind, borrow, nonblocking)?;
+    if patient {
+        with(m, handle, |fd| {
+            fd.patient.set(true);
+            Ok(())
+        })?;
+    }
+    Ok(handle)
 }
 
 /// A handle for a descriptor that is known. `nonblocking` is called when nothing can fail any more.
@@ -259,6 +277,8 @@ pub fn make(m: MRef, number: i32, kind: Kind, borrowed: bool, nonblocking: impl 
     fd.watch.store(NOT_YET, Ordering::Relaxed);
     fd.ended.store(0, Ordering::Relaxed);
     fd.polled.store(false, Ordering::Relaxed);
+    fd.patient.set(false);
+    fd.group.store(0, Ordering::Relaxed);
     let means = match kind {
         Kind::File => IN_SYSCALL,
         Kind::Tcp | Kind::Socket => Means::Socket as u8,
@@ -447,6 +467,7 @@ pub fn event(sched: &Sched, key: u64, bits: u32, list: &mut GList) {
     if fd.polled.load(Ordering::Relaxed) {
         fd.ready.happen(sched, list);
     }
+    many::event(sched, fd, bits, list);
 }
 
 /// FD-L1 to FD-L3 for each descriptor, after the epoll was replaced. Returns how many are watched again, and how many
@@ -1068,13 +1089,64 @@ pub unsafe fn accept(m: MRef, handle: u64, from: From, timeout: i64) -> Result<u
         }
         // SAFETY: the caller's promise.
         let accept = |_: &Direction, _, _| unsafe { io::accept(fd.number.get(), from.addr, from.len) };
-        let (m, r) = fd.repeat(m, Way::Read, Some(means), until, accept);
+        let (m, r) = match fd.patient.get() {
+            true => fd.accept_patiently(m, means, until, accept),
+            false => fd.repeat(m, Way::Read, Some(means), until, accept),
+        };
         let made = r.and_then(|number| {
             let number = number as i32;
             make(m, number, fd.kind(), false, || false).inspect_err(|_| io::close(number))
         });
         (m, made)
     })
+}
+
+/// The first and the longest pause of a patient accept.
+const PAUSE: i64 = 5_000_000;
+const LONGEST_PAUSE: i64 = 1_000_000_000;
+
+impl Fd {
+    /// As `repeat`, with a pause after each attempt that fails because the system has no descriptor or no memory left.
+    /// The connection stays in the queue of the listener meanwhile, and makes no other event: only time helps.
+    ///
+    /// # Migrates
+    fn accept_patiently(
+        &self,
+        mut m: MRef,
+        means: u8,
+        until: &mut Until,
+        mut accept: impl FnMut(&Direction, u64, Means) -> isize,
+    ) -> (MRef, Result<usize>) {
+        let mut pause = PAUSE;
+        loop {
+            let r;
+            (m, r) = self.repeat(m, Way::Read, Some(means), until, &mut accept);
+            match r {
+                Err(Error::Os(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) => {}
+                r => return (m, r),
+            }
+            if until.is_now() {
+                return (m, Err(Error::TimedOut));
+            }
+            let end = now() + pause;
+            // An edge is a further connection, for which there is no descriptor either; or the handle has changed.
+            while now() < end {
+                let seen = self.read.edges.seen();
+                if let Err(e) = self.may(&self.read) {
+                    return (m, Err(e));
+                }
+                let at = until.or(self.read.deadline.get()).map_or(end, |at| at.min(end));
+                let waited;
+                (m, waited) = self.read.edges.wait(m, seen, How::event(WaitReason::IO_READ, Some(at)));
+                match waited.error() {
+                    Some(Error::TimedOut) if until.is_over() => return (m, Err(Error::TimedOut)),
+                    None | Some(Error::TimedOut) => {}
+                    Some(e) => return (m, Err(e)),
+                }
+            }
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
 }
 
 /// Waits until one of these events (of poll) is there, and returns those that are.
@@ -1124,7 +1196,7 @@ impl Fd {
 ///
 /// # Migrates
 pub fn wait_number(m: MRef, number: i32, events: u32, timeout: i64) -> Result<u32> {
-    let handle = open(m, number, true)?;
+    let handle = open(m, number, true, false)?;
     let r = wait(m, handle, events, timeout);
     // The caller may be on another thread by now.
     if let Some(m) = MRef::current() {

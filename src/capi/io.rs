@@ -26,19 +26,19 @@ fn is_buffer(buf: *const c_void, n: usize) -> bool {
     !buf.is_null() || n == 0
 }
 
-/// The call of a write whose arguments are right, if they are. In any case, `done` says how much was written.
+/// A call that moves all of its bytes, if its arguments are right. In any case, `done` says how many were moved.
 ///
 /// # Safety
 /// `done` is null or writable.
-unsafe fn written(
+unsafe fn moved(
     right: bool,
     done: *mut usize,
-    write: impl FnOnce(MRef, &mut usize) -> crate::gmp::Result<()>,
+    call: impl FnOnce(MRef, &mut usize) -> crate::gmp::Result<()>,
 ) -> gmx_status {
     let mut n = 0;
     let status = match right.then(may_wait) {
         None => GMX_EINVAL,
-        Some(Ok(m)) => tried(write(*m, &mut n)),
+        Some(Ok(m)) => tried(call(*m, &mut n)),
         Some(Err(status)) => status,
     };
     if !done.is_null() {
@@ -76,6 +76,39 @@ pub unsafe extern "C" fn gmx_read(p: gmx_poll, buf: *mut c_void, n: usize, timeo
     }
 }
 
+/// Reads n bytes, and waits until all are there. *done says how many were read, whatever the status is; done may be
+/// NULL. No other reader of this handle gets bytes in between.
+///
+/// Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Cancellable: yes.
+/// Owns: nothing.
+/// Returns: GMX_OK when all are read; and when fewer are: GMX_EPIPE if the data ends there; GMX_ETIMEDOUT;
+/// GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL if buf is NULL
+/// and n is not 0; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+/// Since: 0.2
+///
+/// # Safety
+/// `buf` is null, or has room for `n` bytes; `done` is null or writable.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_read_full(
+    p: gmx_poll,
+    buf: *mut c_void,
+    n: usize,
+    timeout: i64,
+    done: *mut usize,
+) -> gmx_status {
+    let read = |m, done: &mut usize| {
+        // SAFETY: the caller's promise.
+        unsafe { fd::message::read_full(m, p, buf, n, timeout, done) }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { moved(is_buffer(buf, n), done, read) }
+}
+
 /// Writes all n bytes, and waits where the descriptor takes no more. *done says how many bytes were written, whatever
 /// the status is; done may be NULL.
 ///
@@ -108,7 +141,7 @@ pub unsafe extern "C" fn gmx_write(
         unsafe { fd::write(m, p, buf, n, timeout, done) }
     };
     // SAFETY: the caller's promise.
-    unsafe { written(is_buffer(buf, n), done, write) }
+    unsafe { moved(is_buffer(buf, n), done, write) }
 }
 
 /// As gmx_read, into n places one after the other.
@@ -168,7 +201,7 @@ pub unsafe extern "C" fn gmx_writev(
         unsafe { fd::writev(m, p, v, n as usize, timeout, done) }
     };
     // SAFETY: the caller's promise.
-    unsafe { written(!v.is_null() && n >= 0, done, write) }
+    unsafe { moved(!v.is_null() && n >= 0, done, write) }
 }
 
 /// One recv: what is there, or one message. flags: as for recv. The call of the system never waits, so MSG_WAITALL has

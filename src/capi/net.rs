@@ -1,7 +1,8 @@
 //! Connections
 //!
-//! A listener is a socket that the host has made, bound and told to listen, with a handle (gmx_poll_open). gmx_accept
-//! gives a handle to each connection. A client makes a socket, gets a handle for it, and connects.
+//! A listener comes from gmx_listen_tcp and its like, or is a socket that the host has made, bound and told to listen,
+//! with a handle (gmx_poll_open). gmx_accept gives a handle to each connection. A client calls gmx_dial; or it makes a
+//! socket, gets a handle for it, and connects.
 //!
 //! ```c
 //! for (gmx_poll conn; gmx_accept(listener, &conn, NULL, NULL, GMX_FOREVER) == GMX_OK;) {
@@ -79,10 +80,10 @@ pub unsafe extern "C" fn gmx_connect(p: gmx_poll, addr: *const sockaddr, len: u3
 /// Migrates: yes.
 /// Cancellable: yes.
 /// Owns: the new handle and its descriptor are the caller's, until gmx_close.
-/// Returns: GMX_OK; -EMFILE and the like if there are no more descriptors: the connection waits for a later call;
-/// GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile, or not open for this; GMX_EINVAL
-/// if out is NULL, or one of addr and len is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of
-/// the system, negated.
+/// Returns: GMX_OK; -EMFILE and the like if there are no more descriptors: the connection waits for a later call (with
+/// GMX_ACCEPT_PATIENT this one waits instead); GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if p is closed, also meanwhile,
+/// or not open for this; GMX_EINVAL if out is NULL, or one of addr and len is NULL; GMX_ENOMEM; GMX_ENOTG,
+/// GMX_EINSYSCALL; any other errno of the system, negated.
 /// Since: 0.2
 ///
 /// # Safety

@@ -28,6 +28,7 @@
 
 use super::*;
 use crate::block::fd;
+use crate::sys::io::pollfd;
 
 /// A descriptor that goroutines wait for. A handle is never used again, and 0 is no handle.
 pub type gmx_poll = u64;
@@ -35,6 +36,11 @@ pub type gmx_poll = u64;
 /// For gmx_poll_open: the descriptor remains the caller's. The library neither closes it nor changes its flags, and the
 /// caller closes it only after gmx_close.
 pub const GMX_POLL_BORROW: u32 = 1;
+
+/// For gmx_poll_open of a listener, and for gmx_listen_opts: while the system has no descriptor or no memory for a
+/// connection (EMFILE, ENFILE, ENOBUFS, ENOMEM), gmx_accept waits and tries again, after 5 ms at first and after 1 s at
+/// most. The connections stay in the queue of the listener meanwhile. Without this flag such an error is the caller's.
+pub const GMX_ACCEPT_PATIENT: u32 = 2;
 
 /// Something can be read, a connection can be accepted, or there is nothing more to come.
 pub const GMX_POLL_IN: u32 = 1;
@@ -63,7 +69,7 @@ pub(super) fn count(r: crate::gmp::Result<usize>) -> gmx_status {
 }
 
 /// Gives a handle to a descriptor. The descriptor belongs to the handle from here on, and gmx_close closes it, unless
-/// flags is GMX_POLL_BORROW.
+/// flags has GMX_POLL_BORROW. The other flag is GMX_ACCEPT_PATIENT.
 ///
 /// O_NONBLOCK is set, except for borrowed descriptors, for files, and for 0, 1 and 2, which other processes may share.
 /// Nothing else of the descriptor changes, and it is not used before the first call.
@@ -84,10 +90,11 @@ pub(super) fn count(r: crate::gmp::Result<usize>) -> gmx_status {
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_poll_open(fd: i32, flags: u32, out: *mut gmx_poll) -> gmx_status {
-    if out.is_null() || flags & !GMX_POLL_BORROW != 0 {
+    if out.is_null() || flags & !(GMX_POLL_BORROW | GMX_ACCEPT_PATIENT) != 0 {
         return GMX_EINVAL;
     }
-    match started().and_then(|m| fd::open(*m, fd, flags & GMX_POLL_BORROW != 0).map_err(status::from)) {
+    let (borrow, patient) = (flags & GMX_POLL_BORROW != 0, flags & GMX_ACCEPT_PATIENT != 0);
+    match started().and_then(|m| fd::open(*m, fd, borrow, patient).map_err(status::from)) {
         Ok(handle) => {
             // SAFETY: the caller's promise.
             unsafe { *out = handle };
@@ -277,6 +284,48 @@ pub unsafe extern "C" fn gmx_wait_fd(fd: i32, events: u32, timeout: i64, ready: 
     match may_wait() {
         // SAFETY: the caller's promise.
         Ok(m) => unsafe { told(fd::wait_number(*m, fd, events, timeout), ready) },
+        Err(status) => status,
+    }
+}
+
+/// poll(2) for goroutines: waits until one of n descriptors is ready for one of its events, and returns how many are.
+/// revents of each entry says what is there, as poll(2) says it: POLLERR, POLLHUP and POLLNVAL also if they are not
+/// among the events, and 0 for an entry whose fd is negative. The descriptors need no handles, stay the caller's, and
+/// must not be closed meanwhile. Without entries it only waits.
+///
+/// While it waits, each entry is watched by the system: a goroutine that waits for the same descriptors again and again
+/// is cheaper with handles. An entry whose descriptor is watched already, by a handle or another entry, takes one more
+/// descriptor for the time of the wait.
+///
+/// ```c
+/// struct pollfd fds[2] = {{from, POLLIN, 0}, {to, POLLOUT, 0}};
+/// gmx_status n = gmx_poll_many(fds, 2, 5000000000);
+/// if (n > 0 && fds[0].revents & (POLLIN | POLLHUP)) printf("something to read, or the end\n");
+/// ```
+///
+/// Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Cancellable: yes.
+/// Owns: nothing.
+/// Returns: the number of entries whose revents is not 0, at least 1; GMX_ETIMEDOUT, and revents of each is 0;
+/// GMX_ECANCELED; GMX_EINVAL if fds is NULL and n is not 0, or if n is greater than the limit of open descriptors;
+/// GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START, if it would wait; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; the
+/// errno of the system, negated, if it has no descriptors for the library.
+/// Since: 0.2
+///
+/// # Safety
+/// `fds` is null, or has `n` elements, which may be written to and which no other code uses meanwhile.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_poll_many(fds: *mut pollfd, n: usize, timeout: i64) -> gmx_status {
+    if fds.is_null() && n != 0 {
+        return GMX_EINVAL;
+    }
+    match may_wait() {
+        // SAFETY: the caller's promise.
+        Ok(m) => count(unsafe { fd::many::poll(*m, fds, n, timeout) }),
         Err(status) => status,
     }
 }

@@ -7,7 +7,8 @@ use crate::gmp::error::Error;
 use std::ffi::c_char;
 
 /// The result of a call: GMX_OK, a count above it, or a negative error. An error of the system is its errno, negated.
-/// The errors that the library itself returns have names here; where no errno fits they count down from -1001.
+/// The errors that the library itself returns have names here; where no errno fits they count down from -1001. An error
+/// of names is -1100 and the EAI_ code of getaddrinfo, which is negative.
 pub type gmx_status = i32;
 
 /// A row of the one list of statuses.
@@ -45,6 +46,7 @@ statuses! {
     GMX_EINVAL = -22, "invalid argument";
     GMX_EPIPE = -32, "the other end is closed";
     GMX_EDEADLK = -35, "deadlock";
+    GMX_EMSGSIZE = -90, "the message is too long";
     GMX_ENOTSUP = -95, "not supported";
     GMX_ETIMEDOUT = -110, "timed out";
     GMX_ECANCELED = -125, "canceled";
@@ -53,6 +55,15 @@ statuses! {
     GMX_ESHUTDOWN = -1003, "the runtime is going down";
     GMX_ESTALE = -1004, "a stale handle";
     GMX_ECLOSED = -1005, "the channel is closed";
+    GMX_EAI_BADFLAGS = -1101, "names: the flags are not valid";
+    GMX_EAI_NONAME = -1102, "names: no such host or service";
+    GMX_EAI_AGAIN = -1103, "names: no answer for now, try again";
+    GMX_EAI_FAIL = -1104, "names: the lookup failed";
+    GMX_EAI_NODATA = -1105, "names: the host has no address";
+    GMX_EAI_FAMILY = -1106, "names: the address family is not supported";
+    GMX_EAI_SOCKTYPE = -1107, "names: the type of socket is not supported";
+    GMX_EAI_SERVICE = -1108, "names: no such service for this type of socket";
+    GMX_EAI_ADDRFAMILY = -1109, "names: the host has no address of this family";
 }
 
 pub(super) fn from(e: Error) -> gmx_status {
@@ -69,6 +80,8 @@ pub(super) fn from(e: Error) -> gmx_status {
         Error::ShutDown => GMX_ESHUTDOWN,
         Error::Closed => GMX_ECLOSED,
         Error::Os(errno) => -errno,
+        Error::Name(e) if (1..=9).contains(&e) => -1100 - e,
+        Error::Name(_) => GMX_EAI_FAIL,
     }
 }
 
@@ -136,7 +149,6 @@ const ERRNO_LIST: &[ErrnoRow] = errnos! {
     EUSERS, "too many users";
     ENOTSOCK, "not a socket";
     EDESTADDRREQ, "a destination address is required";
-    EMSGSIZE, "the message is too long";
     EPROTOTYPE, "the wrong type of protocol for a socket";
     ENOPROTOOPT, "the protocol is not available";
     EPROTONOSUPPORT, "the protocol is not supported";

@@ -19,6 +19,8 @@ pub enum Error {
     Closed,
     /// An errno of the system.
     Os(i32),
+    /// One of EAI_*, made positive: the resolver has no answer.
+    Name(i32),
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -146,6 +146,7 @@ reasons! {
     IO_READ = "IO wait: read",
     IO_WRITE = "IO wait: write",
     IO_WAIT = "IO wait",
+    NAMES = "name lookup",
     WORLD = "world lock",
     MAIN = "main",
     STACK = "memory for a stack",

@@ -5,6 +5,8 @@
 //! like) the environment counts as empty. A value that is not understood changes nothing, and [`Environment::remark`]
 //! says so.
 //!
+//! [`inherited`] reads it once more, at each call: the starter passes descriptors on there.
+//!
 //! To add a setting of `GMXDEBUG`: a field of `Debug` and a row of `SETTINGS`.
 
 use super::report::{Report, Text, Words};
@@ -427,6 +429,16 @@ struct Variable {
     len: usize,
     /// It does not fit, and counts as empty.
     long: bool,
+}
+
+/// systemd's protocol: the number of a descriptor that the process was started with, counted from 0. None: there are
+/// not so many, or they are for another process.
+pub fn inherited(index: usize) -> Option<i32> {
+    const FIRST: usize = 3;
+    let number = |name| std::str::from_utf8(Variable::read(name).bytes()).ok()?.parse::<usize>().ok();
+    let ours = number(c"LISTEN_PID") == Some(std::process::id() as usize);
+    let is_one = ours && number(c"LISTEN_FDS").is_some_and(|n| index < n);
+    if is_one { i32::try_from(index.checked_add(FIRST)?).ok() } else { None }
 }
 
 unsafe extern "C" {

@@ -33,6 +33,7 @@ use crate::sched::template::{self, Duties};
 use crate::sched::{life, world};
 use crate::sync::{Note, Ordering, RawMutex, now};
 use crate::sys;
+pub use config::inherited;
 use config::{Debug, Environment, Options, Preempt};
 use report::{Text, Words};
 use std::ffi::c_void;

@@ -10,7 +10,7 @@ use super::{c, held};
 use core::ffi::{c_int, c_long, c_void};
 use core::{mem, ptr};
 
-pub use libc::{iovec, msghdr, sockaddr};
+pub use libc::{iovec, msghdr, pollfd, sockaddr};
 
 /// How a descriptor is read or written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +49,7 @@ pub enum Kind {
 const PART: usize = 4096;
 const SMALL_PART: usize = 256;
 
-const NO_WAIT: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+pub(super) const NO_WAIT: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// Makes a call of the system until no signal interrupts it.
 ///
@@ -58,7 +58,7 @@ const NO_WAIT: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 ///
 /// # Safety
 /// As for the call.
-unsafe fn call(what: c_long, fd: c_int, [a, b, c, d, e]: [usize; 5]) -> isize {
+pub(super) unsafe fn call(what: c_long, fd: c_int, [a, b, c, d, e]: [usize; 5]) -> isize {
     let errno = KeepErrno::new();
     loop {
         // SAFETY: the caller's promise.
@@ -74,7 +74,7 @@ unsafe fn call(what: c_long, fd: c_int, [a, b, c, d, e]: [usize; 5]) -> isize {
 }
 
 /// The result of a call, or its errno, negated.
-fn once(call: impl FnOnce() -> c_int) -> i32 {
+pub(super) fn once(call: impl FnOnce() -> c_int) -> i32 {
     let errno = KeepErrno::new();
     let n = call();
     if n < 0 { -errno.now() } else { n }
@@ -165,11 +165,32 @@ pub fn close(fd: c_int) {
 pub fn ready(fd: c_int, events: u32) -> u32 {
     held::nothing_for("poll");
     let mut p = libc::pollfd { fd, events: events as i16, revents: 0 };
-    let mut now: libc::timespec = c::zeros();
-    let none = ptr::null::<libc::sigset_t>();
-    // SAFETY: one pollfd, and a time that the system may write to.
-    let n = once(|| unsafe { libc::syscall(libc::SYS_ppoll, &raw mut p, 1usize, &raw mut now, none, 0usize) } as c_int);
+    // SAFETY: one pollfd.
+    let n = unsafe { ready_many(&raw mut p, 1) };
     if n > 0 { u32::from(p.revents as u16) } else { 0 }
+}
+
+/// As poll without a wait: how many of the entries are ready, or a negative errno. A signal interrupts even this call,
+/// and it is made again: nothing is known then.
+///
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn ready_many(fds: *mut pollfd, n: usize) -> isize {
+    held::nothing_for("poll");
+    let errno = KeepErrno::new();
+    let none = ptr::null::<libc::sigset_t>();
+    loop {
+        let mut now: libc::timespec = c::zeros();
+        // SAFETY: the caller's promise, and a time that the system may write to.
+        let ready = unsafe { libc::syscall(libc::SYS_ppoll, fds, n, &raw mut now, none, 0usize) } as isize;
+        if ready >= 0 {
+            return ready;
+        }
+        match errno.now() {
+            libc::EINTR => {}
+            e => return -(e as isize),
+        }
+    }
 }
 
 /// In the result of [`ready`]: the number is not open.

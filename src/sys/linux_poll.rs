@@ -22,6 +22,11 @@ pub const PEER_DONE: u32 = libc::EPOLLRDHUP as u32;
 pub const HANGUP: u32 = libc::EPOLLHUP as u32;
 pub const ERROR: u32 = libc::EPOLLERR as u32;
 pub const URGENT: u32 = libc::EPOLLPRI as u32;
+/// What the standard has beside IN and OUT.
+pub const READ_NORMAL: u32 = libc::EPOLLRDNORM as u32;
+pub const READ_BAND: u32 = libc::EPOLLRDBAND as u32;
+pub const WRITE_NORMAL: u32 = libc::EPOLLWRNORM as u32;
+pub const WRITE_BAND: u32 = libc::EPOLLWRBAND as u32;
 
 /// How many events one call fetches.
 const MOST: usize = 128;

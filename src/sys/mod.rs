@@ -34,6 +34,9 @@ mod linux_thread;
 #[path = "linux_name.rs"]
 pub mod name;
 #[cfg(target_os = "linux")]
+#[path = "linux_net.rs"]
+pub mod net;
+#[cfg(target_os = "linux")]
 #[path = "linux_poll.rs"]
 pub mod poll;
 #[cfg(target_os = "linux")]

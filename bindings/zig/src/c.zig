@@ -21,6 +21,7 @@ pub const GMX_EBUSY = -16;
 pub const GMX_EINVAL = -22;
 pub const GMX_EPIPE = -32;
 pub const GMX_EDEADLK = -35;
+pub const GMX_EMSGSIZE = -90;
 pub const GMX_ENOTSUP = -95;
 pub const GMX_ETIMEDOUT = -110;
 pub const GMX_ECANCELED = -125;
@@ -29,6 +30,15 @@ pub const GMX_EINSYSCALL = -1002;
 pub const GMX_ESHUTDOWN = -1003;
 pub const GMX_ESTALE = -1004;
 pub const GMX_ECLOSED = -1005;
+pub const GMX_EAI_BADFLAGS = -1101;
+pub const GMX_EAI_NONAME = -1102;
+pub const GMX_EAI_AGAIN = -1103;
+pub const GMX_EAI_FAIL = -1104;
+pub const GMX_EAI_NODATA = -1105;
+pub const GMX_EAI_FAMILY = -1106;
+pub const GMX_EAI_SOCKTYPE = -1107;
+pub const GMX_EAI_SERVICE = -1108;
+pub const GMX_EAI_ADDRFAMILY = -1109;
 pub extern fn gmx_strerror(status: Status) [*:0]const u8;
 pub extern fn gmx_err_name(status: Status) [*:0]const u8;
 
@@ -412,6 +422,7 @@ pub extern fn gmx_timer_free(timer: Timer, stopped: ?*bool) Status;
 // ---- Descriptors
 
 pub const GMX_POLL_BORROW = 1;
+pub const GMX_ACCEPT_PATIENT = 2;
 pub const GMX_POLL_IN = 1;
 pub const GMX_POLL_OUT = 4;
 pub const GMX_POLL_ERR = 8;
@@ -425,10 +436,12 @@ pub extern fn gmx_poll_set_deadline(p: Poll, which: u32, when: i64) Status;
 pub extern fn gmx_poll_release(p: Poll, fd: ?*i32) Status;
 pub extern fn gmx_close(p: Poll) Status;
 pub extern fn gmx_wait_fd(fd: i32, events: u32, timeout: i64, ready: ?*u32) Status;
+pub extern fn gmx_poll_many(fds: ?*anyopaque, n: usize, timeout: i64) Status;
 
 // ---- Reading and writing
 
 pub extern fn gmx_read(p: Poll, buf: ?*anyopaque, n: usize, timeout: i64) Status;
+pub extern fn gmx_read_full(p: Poll, buf: ?*anyopaque, n: usize, timeout: i64, done: ?*usize) Status;
 pub extern fn gmx_write(p: Poll, buf: ?*const anyopaque, n: usize, timeout: i64, done: ?*usize) Status;
 pub extern fn gmx_readv(p: Poll, v: ?*const anyopaque, n: i32, timeout: i64) Status;
 pub extern fn gmx_writev(p: Poll, v: ?*const anyopaque, n: i32, timeout: i64, done: ?*usize) Status;
@@ -439,11 +452,43 @@ pub extern fn gmx_sendmsg(p: Poll, msg: ?*const anyopaque, flags: i32, timeout: 
 pub extern fn gmx_recvfrom(p: Poll, buf: ?*anyopaque, n: usize, flags: i32, addr: ?*anyopaque, len: ?*u32, timeout: i64) Status;
 pub extern fn gmx_sendto(p: Poll, buf: ?*const anyopaque, n: usize, flags: i32, addr: ?*const anyopaque, len: u32, timeout: i64) Status;
 
+// ---- Many messages, and descriptors in messages
+
+pub extern fn gmx_recvmmsg(p: Poll, msgs: ?*anyopaque, n: usize, flags: i32, timeout: i64) Status;
+pub extern fn gmx_sendmmsg(p: Poll, msgs: ?*anyopaque, n: usize, flags: i32, timeout: i64) Status;
+pub extern fn gmx_send_fds(p: Poll, fds: ?*const i32, n: usize, buf: ?*const anyopaque, len: usize, timeout: i64) Status;
+pub extern fn gmx_recv_fds(p: Poll, fds: ?*i32, n: ?*usize, buf: ?*anyopaque, len: usize, timeout: i64) Status;
+
 // ---- Connections
 
 pub extern fn gmx_poll_shutdown(p: Poll, how: i32) Status;
 pub extern fn gmx_connect(p: Poll, addr: ?*const anyopaque, len: u32, timeout: i64) Status;
 pub extern fn gmx_accept(p: Poll, out: ?*Poll, addr: ?*anyopaque, len: ?*u32, timeout: i64) Status;
+
+// ---- Listeners
+
+pub const GMX_LISTEN_REUSEPORT = 4;
+pub const GMX_LISTEN_V6ONLY = 8;
+pub const GMX_LISTEN_UNLINK = 16;
+pub const gmx_listen_opts = extern struct {
+    struct_size: usize = @sizeOf(gmx_listen_opts),
+    flags: u32 = 0,
+    backlog: i32 = 0,
+    timeout: i64 = 0,
+};
+pub extern fn gmx_listen_tcp(host: ?[*:0]const u8, service: ?[*:0]const u8, opts: ?*const gmx_listen_opts, out: ?*Poll) Status;
+pub extern fn gmx_udp_open(host: ?[*:0]const u8, service: ?[*:0]const u8, opts: ?*const gmx_listen_opts, out: ?*Poll) Status;
+pub extern fn gmx_listen_unix(path: ?[*:0]const u8, opts: ?*const gmx_listen_opts, out: ?*Poll) Status;
+pub extern fn gmx_listen_inherit(index: usize, out: ?*Poll) Status;
+
+// ---- Names
+
+pub const gmx_dial_opts = extern struct {
+    struct_size: usize = @sizeOf(gmx_dial_opts),
+    delay: i64 = 0,
+};
+pub extern fn gmx_getaddrinfo(node: ?[*:0]const u8, service: ?[*:0]const u8, hints: ?*const anyopaque, res: ?*?*anyopaque, timeout: i64) Status;
+pub extern fn gmx_dial(network: ?[*:0]const u8, host: ?[*:0]const u8, service: ?[*:0]const u8, opts: ?*const gmx_dial_opts, timeout: i64, out: ?*Poll) Status;
 
 // ---- Seeing inside
 
@@ -526,6 +571,8 @@ comptime {
     laidOut(gmx_once, 16, &.{ 0, 4, 8 });
     laidOut(gmx_waitgroup, 16, &.{ 0, 8, 12 });
     laidOut(gmx_barrier, 16, &.{ 0, 4, 8 });
+    laidOut(gmx_listen_opts, 24, &.{ 0, 8, 12, 16 });
+    laidOut(gmx_dial_opts, 16, &.{ 0, 8 });
     laidOut(gmx_scope_end, 24, &.{ 0, 8, 12, 16 });
     laidOut(gmx_select_case, 64, &.{ 0, 8, 16, 20, 24 });
     laidOut(gmx_mem_stats, 120, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96, 104, 112 });

@@ -99,6 +99,14 @@ type
     op*: uint32
     reserved0*: uint32
     reserved*: array[5, uint64]
+  ListenOpts* {.importc: "gmx_listen_opts", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    flags*: uint32
+    backlog*: int32
+    timeout*: int64
+  DialOpts* {.importc: "gmx_dial_opts", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    delay*: int64
   MemStats* {.importc: "gmx_mem_stats", header: "<gomax.h>".} = object
     struct_size*: csize_t
     stacks_reserved_bytes*: uint64
@@ -166,6 +174,7 @@ const
   EINVAL* = -22'i32
   EPIPE* = -32'i32
   EDEADLK* = -35'i32
+  EMSGSIZE* = -90'i32
   ENOTSUP* = -95'i32
   ETIMEDOUT* = -110'i32
   ECANCELED* = -125'i32
@@ -174,6 +183,15 @@ const
   ESHUTDOWN* = -1003'i32
   ESTALE* = -1004'i32
   ECLOSED* = -1005'i32
+  EAI_BADFLAGS* = -1101'i32
+  EAI_NONAME* = -1102'i32
+  EAI_AGAIN* = -1103'i32
+  EAI_FAIL* = -1104'i32
+  EAI_NODATA* = -1105'i32
+  EAI_FAMILY* = -1106'i32
+  EAI_SOCKTYPE* = -1107'i32
+  EAI_SERVICE* = -1108'i32
+  EAI_ADDRFAMILY* = -1109'i32
   CONFIG_NO_SIGSEGV* = 1'u32
   CONFIG_NO_MEMBARRIER* = 4'u32
   CONFIG_NO_FILES* = 8'u32
@@ -211,11 +229,15 @@ const
   CASE_SEND_READY* = 3'u32
   FOREVER* = high(int64)
   POLL_BORROW* = 1'u32
+  ACCEPT_PATIENT* = 2'u32
   POLL_IN* = 1'u32
   POLL_OUT* = 4'u32
   POLL_ERR* = 8'u32
   POLL_HUP* = 16'u32
   POLL_RDHUP* = 8192'u32
+  LISTEN_REUSEPORT* = 4'u32
+  LISTEN_V6ONLY* = 8'u32
+  LISTEN_UNLINK* = 16'u32
 
 {.emit: """/*INCLUDESECTION*/
 #include <gomax.h>
@@ -229,6 +251,7 @@ _Static_assert(GMX_EBUSY == -16, "gomax.h is not the one of this module");
 _Static_assert(GMX_EINVAL == -22, "gomax.h is not the one of this module");
 _Static_assert(GMX_EPIPE == -32, "gomax.h is not the one of this module");
 _Static_assert(GMX_EDEADLK == -35, "gomax.h is not the one of this module");
+_Static_assert(GMX_EMSGSIZE == -90, "gomax.h is not the one of this module");
 _Static_assert(GMX_ENOTSUP == -95, "gomax.h is not the one of this module");
 _Static_assert(GMX_ETIMEDOUT == -110, "gomax.h is not the one of this module");
 _Static_assert(GMX_ECANCELED == -125, "gomax.h is not the one of this module");
@@ -237,6 +260,15 @@ _Static_assert(GMX_EINSYSCALL == -1002, "gomax.h is not the one of this module")
 _Static_assert(GMX_ESHUTDOWN == -1003, "gomax.h is not the one of this module");
 _Static_assert(GMX_ESTALE == -1004, "gomax.h is not the one of this module");
 _Static_assert(GMX_ECLOSED == -1005, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_BADFLAGS == -1101, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_NONAME == -1102, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_AGAIN == -1103, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_FAIL == -1104, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_NODATA == -1105, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_FAMILY == -1106, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_SOCKTYPE == -1107, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_SERVICE == -1108, "gomax.h is not the one of this module");
+_Static_assert(GMX_EAI_ADDRFAMILY == -1109, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_NO_SIGSEGV == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_NO_MEMBARRIER == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_CONFIG_NO_FILES == 8, "gomax.h is not the one of this module");
@@ -274,11 +306,15 @@ _Static_assert(GMX_CASE_RECV_READY == 2, "gomax.h is not the one of this module"
 _Static_assert(GMX_CASE_SEND_READY == 3, "gomax.h is not the one of this module");
 _Static_assert(GMX_FOREVER == INT64_MAX, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_BORROW == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_ACCEPT_PATIENT == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_IN == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_OUT == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_ERR == 8, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_HUP == 16, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_RDHUP == 8192, "gomax.h is not the one of this module");
+_Static_assert(GMX_LISTEN_REUSEPORT == 4, "gomax.h is not the one of this module");
+_Static_assert(GMX_LISTEN_V6ONLY == 8, "gomax.h is not the one of this module");
+_Static_assert(GMX_LISTEN_UNLINK == 16, "gomax.h is not the one of this module");
 """.}
 
 {.push importc, cdecl, header: "<gomax.h>", gcsafe, raises: [].}
@@ -528,10 +564,12 @@ proc gmx_poll_set_deadline*(p: Handle, which: uint32, `when`: int64): Status
 proc gmx_poll_release*(p: Handle, fd: ptr int32): Status
 proc gmx_close*(p: Handle): Status
 proc gmx_wait_fd*(fd: int32, events: uint32, timeout: int64, ready: ptr uint32): Status
+proc gmx_poll_many*(fds: pointer, n: csize_t, timeout: int64): Status
 
 # ---- Reading and writing
 
 proc gmx_read*(p: Handle, buf: pointer, n: csize_t, timeout: int64): Status
+proc gmx_read_full*(p: Handle, buf: pointer, n: csize_t, timeout: int64, done: ptr csize_t): Status
 proc gmx_write*(p: Handle, buf: pointer, n: csize_t, timeout: int64, done: ptr csize_t): Status
 proc gmx_readv*(p: Handle, v: pointer, n: int32, timeout: int64): Status
 proc gmx_writev*(p: Handle, v: pointer, n: int32, timeout: int64, done: ptr csize_t): Status
@@ -542,11 +580,30 @@ proc gmx_sendmsg*(p: Handle, msg: pointer, flags: int32, timeout: int64): Status
 proc gmx_recvfrom*(p: Handle, buf: pointer, n: csize_t, flags: int32, `addr`: pointer, len: ptr uint32, timeout: int64): Status
 proc gmx_sendto*(p: Handle, buf: pointer, n: csize_t, flags: int32, `addr`: pointer, len: uint32, timeout: int64): Status
 
+# ---- Many messages, and descriptors in messages
+
+proc gmx_recvmmsg*(p: Handle, msgs: pointer, n: csize_t, flags: int32, timeout: int64): Status
+proc gmx_sendmmsg*(p: Handle, msgs: pointer, n: csize_t, flags: int32, timeout: int64): Status
+proc gmx_send_fds*(p: Handle, fds: ptr int32, n: csize_t, buf: pointer, len: csize_t, timeout: int64): Status
+proc gmx_recv_fds*(p: Handle, fds: ptr int32, n: ptr csize_t, buf: pointer, len: csize_t, timeout: int64): Status
+
 # ---- Connections
 
 proc gmx_poll_shutdown*(p: Handle, how: int32): Status
 proc gmx_connect*(p: Handle, `addr`: pointer, len: uint32, timeout: int64): Status
 proc gmx_accept*(p: Handle, `out`: ptr Handle, `addr`: pointer, len: ptr uint32, timeout: int64): Status
+
+# ---- Listeners
+
+proc gmx_listen_tcp*(host: cstring, service: cstring, opts: ptr ListenOpts, `out`: ptr Handle): Status
+proc gmx_udp_open*(host: cstring, service: cstring, opts: ptr ListenOpts, `out`: ptr Handle): Status
+proc gmx_listen_unix*(path: cstring, opts: ptr ListenOpts, `out`: ptr Handle): Status
+proc gmx_listen_inherit*(index: csize_t, `out`: ptr Handle): Status
+
+# ---- Names
+
+proc gmx_getaddrinfo*(node: cstring, service: cstring, hints: pointer, res: ptr pointer, timeout: int64): Status
+proc gmx_dial*(network: cstring, host: cstring, service: cstring, opts: ptr DialOpts, timeout: int64, `out`: ptr Handle): Status
 
 # ---- Seeing inside
 
