@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests polls by compile flag: builds the plugins (polls/), and with each of them the hogs of polls/tests, which stop,
-# move to other threads and keep their registers; looks at the code of hot loops; installs the plugins, and builds
-# programs with pkg-config and CMake. Ends with `N passed, N failed`. Skipped (77) if no compiler has the headers that
+# move to other threads, keep their registers and share their Ps; looks at the code of hot loops; installs the plugins,
+# and builds programs with pkg-config and CMake. Ends with `N passed, N failed`. Skipped (77) if no compiler has the headers that
 # its plugin needs, and apt has none.
 # `ci/polls.sh stress` instead builds zlib and lz4, from Debian's sources, with each plugin; their own tests run as a
 # goroutine in a world that is stopped all the time. `ci/polls.sh cost` prints what polls cost in both, in CPU time
@@ -43,19 +43,23 @@ use() {
 
 # ---- the gate -------------------------------------------------------------------------------------------------------
 
-hogs() { # FLAGS...: $work/hogs, lazily bound
-  "$cc" -std=gnu11 -g -Wall -Wextra -Werror "${@:2}" -c polls/tests/hogs.c -o "$work/hogs.o" &&
-    "$cc" -std=gnu11 -g -Wall -Wextra -Werror -Iinclude -c polls/tests/polls.c -o "$work/polls.o" &&
-    "$cc" "$work/polls.o" "$work/hogs.o" -o "$work/hogs" -L"$root_lib" -lgomax -pthread -lm -Wl,-z,lazy "${@:1:1}"
+hogs() { # NAME LINK FLAGS...: $work/NAME, of polls/tests/NAME.c and the hogs that are built with the flags; lazily bound
+  "$cc" -std=gnu11 -g -Wall -Wextra -Werror "${@:3}" -c polls/tests/hogs.c -o "$work/hogs.o" &&
+    "$cc" -std=gnu11 -g -Wall -Wextra -Werror -Iinclude -c "polls/tests/$1.c" -o "$work/$1.o" &&
+    "$cc" "$work/$1.o" "$work/hogs.o" -o "$work/$1" -L"$root_lib" -lgomax -pthread -lm -Wl,-z,lazy "$2"
 }
 root_lib=$work/lib
 with_polls() { # COMPILER PIE FLAGS...
   use "$1"
-  hogs "$2" "${with[@]}" "${@:3}" && timeout 240 "$work/hogs"
+  hogs polls "$2" "${with[@]}" "${@:3}" && timeout 240 "$work/polls"
+}
+shares() { # COMPILER: other Gs, timers, stops and barriers get the Ps of hogs
+  use "$1"
+  hogs sharing -pie -fPIE -O2 "${with[@]}" && timeout 240 "$work/sharing"
 }
 without_polls() { # COMPILER: the tests notice that there are none
   use "$1"
-  hogs -pie -fPIE -O2 -Wno-attributes && timeout 120 "$work/hogs" none && ! timeout 120 "$work/hogs"
+  hogs polls -pie -fPIE -O2 -Wno-attributes && timeout 120 "$work/polls" none && ! timeout 120 "$work/polls"
 }
 code() { # COMPILER: hot loops call nothing, and polls do not go through the loader's resolver, which loses registers
   use "$1"
@@ -73,6 +77,7 @@ all_tied() { # COMPILER
   start "$compiler -O0, position independent" with_polls "$compiler" -pie -fPIC -O0
   start "$compiler -O3, a fixed address" with_polls "$compiler" -no-pie -fno-pie -O3 -march=native
   start "$compiler without polls" without_polls "$compiler"
+  start "$compiler, what shares the Ps" shares "$compiler"
   start "$compiler, code of hot loops" code "$compiler"
   start "$compiler, all polls tied" all_tied "$compiler"
 done
