@@ -142,26 +142,26 @@ use "${compilers[0]}"
 
 sources=$target/polls-sources
 options_of_sqlite=(-DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION) # a lock of the system would be held at a poll
-fetch() { # PACKAGE...: Debian's sources, each in a directory of its name and version
+fetch() ( # PACKAGE...: Debian's sources, each in a directory of its name and version
   local missing=() package archive
   for package in "$@"; do compgen -G "$sources/$package-[0-9]*/" >/dev/null || missing+=("$package"); done
   ((${#missing[@]})) || return 0
   mkdir -p "$sources/lists/partial" && cd "$sources" || return 1
   echo 'deb-src http://deb.debian.org/debian stable main' >list
   local options=(-qq -o Dir::Etc::sourcelist="$PWD/list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$PWD/lists")
-  apt-get "${options[@]}" update >log 2>&1 && apt-get "${options[@]}" source --download-only "${missing[@]}" >>log 2>&1 || return 1
+  apt-get "${options[@]}" update >log 2>&1 &&
+    apt-get "${options[@]}" source --download-only "${missing[@]}" >>log 2>&1 || return 1
   for package in "${missing[@]}"; do
     for archive in "$package"_*.orig.tar.*; do tar xf "$archive" || return 1; done
   done
-  cd "$root" || return 1
-}
-fetch_sqlite() { # SQLite's program makes one file of its sources; it is written in Tcl
+)
+fetch_sqlite() ( # SQLite's program makes one file of its sources; it is written in Tcl
   [[ ! -e $sources/sqlite/sqlite3.c ]] || return 0
   fetch sqlite3 && { command -v tclsh >/dev/null || { ((EUID == 0)) && apt install -y tcl; }; } || return 1
-  mkdir -p "$sources/sqlite" && cd "$sources/sqlite" && ../sqlite3-[0-9]*/configure --disable-tcl --disable-shared >>../log 2>&1 &&
-    make sqlite3.c >>../log 2>&1 && cp ../sqlite3-[0-9]*/test/speedtest1.c . || { rm -f sqlite3.c; return 1; }
-  cd "$root" || return 1
-}
+  mkdir -p "$sources/sqlite" && cd "$sources/sqlite" &&
+    ../sqlite3-[0-9]*/configure --disable-tcl --disable-shared >>../log 2>&1 && make sqlite3.c >>../log 2>&1 &&
+    cp ../sqlite3-[0-9]*/test/speedtest1.c . || { rm -f sqlite3.c; return 1; }
+)
 
 # as a goroutine, in a world that is stopped again and again
 links=(-Wl,--wrap=main -L"$work/lib" -lgomax -pthread)
@@ -191,8 +191,9 @@ tests_of_sqlite() { # COMPILER
     speedtest_of_sqlite "$work/polls" -O2 "${with[@]}" "$work/wrap.o" "${links[@]}" && cd "$work" || return 1
   for tests in main orm cte fp; do
     for database in --memdb file; do
-      ./plain "$database" --verify --size 10 --testset "$tests" >plain.out && ./polls "$database" --verify --size 10 --testset "$tests" \
-        >polls.out 2>stops && grep -E '[1-9][0-9]+ stops' stops || { tail polls.out stops; return 1; }
+      ./plain "$database" --verify --size 20 --testset "$tests" >plain.out || return 1
+      ./polls "$database" --verify --size 20 --testset "$tests" >polls.out 2>stops && grep -E '^[1-9][0-9]* stops' stops ||
+        { tail polls.out stops; return 1; }
       diff <(grep '^Verification Hash: [1-9]' plain.out) <(grep '^Verification Hash:' polls.out) && n=$((n + 1)) || return 1
     done
   done
@@ -239,7 +240,8 @@ waits() {
     read -r case procs hogs <<<"$row"
     GMXDEBUG=preempt=0 "$work/latency" "$case" "$hogs" 100 "$procs" | sort -n | awk -v row="$row" '
       { late[NR] = $1 / 1e6 }
-      END { split(row, r); printf "%-10s %4d %4d %10.3f %10.3f\n", r[1], r[2], r[3], late[int((NR + 1) / 2)], late[int(NR * 0.99)] }'
+      END { split(row, r)
+            printf "%-10s %4d %4d %10.3f %10.3f\n", r[1], r[2], r[3], late[int((NR + 1) / 2)], late[int(NR * 0.99)] }'
   done
 }
 if [[ ${1:-} == cost ]]; then
