@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Tests polls by compile flag: builds the plugins (polls/), and with each of them the hogs of polls/tests, which stop,
-# move to other threads and keep their registers; looks at the code of hot loops; installs the plugins, and builds
-# programs with pkg-config and CMake. Ends with `N passed, N failed`. Skipped (77) if no compiler has the headers that
-# its plugin needs, and apt has none.
-# `ci/polls.sh stress` instead builds zlib and lz4, from Debian's sources, with each plugin; their own tests run as a
-# goroutine in a world that is stopped all the time. `ci/polls.sh cost` prints what polls cost in both, in CPU time
-# and instructions: docs/measurements.md.
+# move to other threads, keep their registers and share their Ps; looks at the code of hot loops; installs the plugins,
+# and builds programs with pkg-config and CMake. Ends with `N passed, N failed`. Skipped (77) if no compiler has the
+# headers that its plugin needs, and apt has none.
+# `ci/polls.sh stress` instead builds zlib, lz4 and SQLite, from Debian's sources, with each plugin; their own tests run
+# as a goroutine in a world that is stopped all the time. `ci/polls.sh cost` prints what polls cost in the three, in CPU
+# time and instructions, and how long a goroutine beside hogs with polls waits: docs/measurements.md.
 # Environment: GMX_LIB another libgomax.so than target/release's, COMPILERS (of gcc, gcc-12, clang, clang-14 and so on).
 source "$(dirname "$0")/lib.sh"
 use_library
@@ -43,19 +43,23 @@ use() {
 
 # ---- the gate -------------------------------------------------------------------------------------------------------
 
-hogs() { # FLAGS...: $work/hogs, lazily bound
-  "$cc" -std=gnu11 -g -Wall -Wextra -Werror "${@:2}" -c polls/tests/hogs.c -o "$work/hogs.o" &&
-    "$cc" -std=gnu11 -g -Wall -Wextra -Werror -Iinclude -c polls/tests/polls.c -o "$work/polls.o" &&
-    "$cc" "$work/polls.o" "$work/hogs.o" -o "$work/hogs" -L"$root_lib" -lgomax -pthread -lm -Wl,-z,lazy "${@:1:1}"
+hogs() { # NAME LINK FLAGS...: $work/NAME, of polls/tests/NAME.c and of hogs that the flags build; lazily bound
+  "$cc" -std=gnu11 -g -Wall -Wextra -Werror "${@:3}" -c polls/tests/hogs.c -o "$work/hogs.o" &&
+    "$cc" -std=gnu11 -g -Wall -Wextra -Werror -Iinclude -c "polls/tests/$1.c" -o "$work/$1.o" &&
+    "$cc" "$work/$1.o" "$work/hogs.o" -o "$work/$1" -L"$root_lib" -lgomax -pthread -lm -Wl,-z,lazy "$2"
 }
 root_lib=$work/lib
 with_polls() { # COMPILER PIE FLAGS...
   use "$1"
-  hogs "$2" "${with[@]}" "${@:3}" && timeout 240 "$work/hogs"
+  hogs polls "$2" "${with[@]}" "${@:3}" && timeout 240 "$work/polls"
+}
+shares() { # COMPILER: other Gs, timers, stops and barriers get the Ps of hogs
+  use "$1"
+  hogs sharing -pie -fPIE -O2 "${with[@]}" && timeout 240 "$work/sharing"
 }
 without_polls() { # COMPILER: the tests notice that there are none
   use "$1"
-  hogs -pie -fPIE -O2 -Wno-attributes && timeout 120 "$work/hogs" none && ! timeout 120 "$work/hogs"
+  hogs polls -pie -fPIE -O2 -Wno-attributes && timeout 120 "$work/polls" none && ! timeout 120 "$work/polls"
 }
 code() { # COMPILER: hot loops call nothing, and polls do not go through the loader's resolver, which loses registers
   use "$1"
@@ -73,6 +77,7 @@ all_tied() { # COMPILER
   start "$compiler -O0, position independent" with_polls "$compiler" -pie -fPIC -O0
   start "$compiler -O3, a fixed address" with_polls "$compiler" -no-pie -fno-pie -O3 -march=native
   start "$compiler without polls" without_polls "$compiler"
+  start "$compiler, what shares the Ps" shares "$compiler"
   start "$compiler, code of hot loops" code "$compiler"
   start "$compiler, all polls tied" all_tied "$compiler"
 done
@@ -136,16 +141,27 @@ use "${compilers[0]}"
 # ---- other projects' code -------------------------------------------------------------------------------------------
 
 sources=$target/polls-sources
-fetch() { # PACKAGE...: Debian's sources, each in a directory of its name and version
+options_of_sqlite=(-DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION) # a lock of the system would be held at a poll
+fetch() ( # PACKAGE...: Debian's sources, each in a directory of its name and version
+  local missing=() package archive
+  for package in "$@"; do compgen -G "$sources/$package-[0-9]*/" >/dev/null || missing+=("$package"); done
+  ((${#missing[@]})) || return 0
   mkdir -p "$sources/lists/partial" && cd "$sources" || return 1
-  if ! compgen -G 'zlib-1*' >/dev/null || ! compgen -G 'lz4-1*' >/dev/null; then
-    echo 'deb-src http://deb.debian.org/debian stable main' >list
-    local options=(-qq -o Dir::Etc::sourcelist="$PWD/list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$PWD/lists")
-    apt-get "${options[@]}" update >log 2>&1 && apt-get "${options[@]}" source --download-only "$@" >>log 2>&1 || return 1
-    for archive in ./*.orig.tar.*; do tar xf "$archive" || return 1; done
-  fi
-  cd "$root" || return 1
-}
+  echo 'deb-src http://deb.debian.org/debian stable main' >list
+  local options=(-qq -o Dir::Etc::sourcelist="$PWD/list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$PWD/lists")
+  apt-get "${options[@]}" update >log 2>&1 &&
+    apt-get "${options[@]}" source --download-only "${missing[@]}" >>log 2>&1 || return 1
+  for package in "${missing[@]}"; do
+    for archive in "$package"_*.orig.tar.*; do tar xf "$archive" || return 1; done
+  done
+)
+fetch_sqlite() ( # SQLite's program makes one file of its sources; it is written in Tcl
+  [[ ! -e $sources/sqlite/sqlite3.c ]] || return 0
+  fetch sqlite3 && { command -v tclsh >/dev/null || { ((EUID == 0)) && apt install -y tcl; }; } || return 1
+  mkdir -p "$sources/sqlite" && cd "$sources/sqlite" &&
+    ../sqlite3-[0-9]*/configure --disable-tcl --disable-shared >>../log 2>&1 && make sqlite3.c >>../log 2>&1 &&
+    cp ../sqlite3-[0-9]*/test/speedtest1.c . || { rm -f sqlite3.c; return 1; }
+)
 
 # as a goroutine, in a world that is stopped again and again
 links=(-Wl,--wrap=main -L"$work/lib" -lgomax -pthread)
@@ -163,6 +179,27 @@ tests_of_lz4() { # COMPILER
     ./frametest -s1 -i300 >"$work/frametest" 2>&1 && grep -E '[1-9][0-9]+ stops' "$work/frametest"
 }
 
+# SQLite's speedtest1 tells a hash of all results: it is the same without polls.
+speedtest_of_sqlite() { # OUTPUT FLAGS...
+  local s=$sources/sqlite
+  "$cc" -w "${options_of_sqlite[@]}" -I"$s" -o "$1" "${@:2}" "$s/sqlite3.c" "$s/speedtest1.c" -lm
+}
+tests_of_sqlite() { # COMPILER
+  local tests database n=0
+  use "$1"
+  "$cc" -O2 -Iinclude -c polls/tests/wrap.c -o "$work/wrap.o" && speedtest_of_sqlite "$work/plain" -O0 &&
+    speedtest_of_sqlite "$work/polls" -O2 "${with[@]}" "$work/wrap.o" "${links[@]}" && cd "$work" || return 1
+  for tests in main orm cte fp; do
+    for database in --memdb file; do
+      ./plain "$database" --verify --size 20 --testset "$tests" >plain.out || return 1
+      ./polls "$database" --verify --size 20 --testset "$tests" >polls.out 2>stops && grep -E '^[1-9][0-9]* stops' stops ||
+        { tail polls.out stops; return 1; }
+      diff <(grep '^Verification Hash: [1-9]' plain.out) <(grep '^Verification Hash:' polls.out) && n=$((n + 1)) || return 1
+    done
+  done
+  ((n == 8))
+}
+
 if [[ ${1:-} == stress ]]; then
   if fetch zlib lz4; then
     for compiler in "${compilers[@]}"; do
@@ -172,19 +209,43 @@ if [[ ${1:-} == stress ]]; then
   else
     echo "left out: zlib and lz4, whose sources apt cannot fetch"
   fi
+  if fetch_sqlite; then
+    for compiler in "${compilers[@]}"; do start "$compiler: the tests of SQLite" tests_of_sqlite "$compiler"; done
+  else
+    echo "left out: SQLite, whose sources apt cannot fetch, or for which there is no Tcl"
+  fi
 fi
 
 build_cost() { # NAME FLAGS...
-  local z=("$sources"/zlib-1*) l=("$sources"/lz4-1*)
+  local z=("$sources"/zlib-1*) l=("$sources"/lz4-1*) s=$sources/sqlite
   mkdir -p "$work/$1" && for file in polls/tests/kernels.c "$z"/{adler32,compress,crc32,deflate,inffast,inflate,inftrees}.c \
     "$z"/{trees,uncompr,zutil}.c "$l"/lib/lz4.c; do
     "$cc" -O2 -w -I"$z" "${@:2}" -c "$file" -o "$work/$1/$(basename "$file" .c).o" || return 1
   done
+  # WASM: its main may be called more than once
+  for file in sqlite3 speedtest1; do
+    "$cc" -O2 -w -I"$s" "${options_of_sqlite[@]}" -DSQLITE_SPEEDTEST1_WASM -Dmain=speedtest1 "${@:2}" -c "$s/$file.c" \
+      -o "$work/$1/$file.o" || return 1
+  done
   gcc -O2 -Wall -I"$z" -I"$l/lib" -c polls/tests/cost.c -o "$work/$1/cost.o" &&
-    gcc -o "$work/$1/cost" "$work/$1"/*.o -L"$work/lib" -lgomax
+    gcc -o "$work/$1/cost" "$work/$1"/*.o -L"$work/lib" -lgomax -lm
+}
+# Beside hogs with polls, where polls alone end slices: p50 and p99
+waits() {
+  local row case hogs procs
+  "$cc" -O2 "${with[@]}" -Iinclude benches/latency/latency.c -o "$work/latency" -L"$work/lib" -lgomax -pthread || return 1
+  printf '%-10s %4s %4s %10s %10s ms\n' "$1" Ps hogs p50 p99
+  for row in "timer 1 1" "timer 1 10" "timer 1 100" "from_host 1 1" "from_host 1 10" \
+    {mem_stats,heap_dump,resize,barrier}" 2 "{1,10,100}; do
+    read -r case procs hogs <<<"$row"
+    GMXDEBUG=preempt=0 "$work/latency" "$case" "$hogs" 100 "$procs" | sort -n | awk -v row="$row" '
+      { late[NR] = $1 / 1e6 }
+      END { split(row, r)
+            printf "%-10s %4d %4d %10.3f %10.3f\n", r[1], r[2], r[3], late[int((NR + 1) / 2)], late[int(NR * 0.99)] }'
+  done
 }
 if [[ ${1:-} == cost ]]; then
-  fetch zlib lz4 || { echo "there are no sources of zlib and lz4"; exit 1; }
+  fetch zlib lz4 && fetch_sqlite || { echo "there are no sources of zlib, lz4 and SQLite"; exit 1; }
   for compiler in "${compilers[@]}"; do
     use "$compiler"
     build_cost plain && build_cost polls "${with[@]}" || exit 1
@@ -209,6 +270,7 @@ if [[ ${1:-} == cost ]]; then
               if (count["plain", k]) printf " %+13.1f%%", (count["polls", k] / count["plain", k] - 1) * 100
               print "" } }' "$work/times" "$work/instructions"
     rm -rf "$work/plain" "$work/polls" "$work/instructions"
+    waits "$compiler" || exit 1
   done
 fi
 summary

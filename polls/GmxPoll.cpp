@@ -30,6 +30,7 @@
 #include "llvm/Analysis/LoopInfo.h"
 #include "llvm/Analysis/ScalarEvolution.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Dominators.h"
 #include "llvm/IR/IRBuilder.h"
@@ -46,6 +47,7 @@
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Passes/PassPlugin.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/KnownBits.h"
 #include "llvm/Transforms/Utils/BasicBlockUtils.h"
 #include "llvm/Transforms/Utils/Local.h"
 #include "llvm/Transforms/Utils/ScalarEvolutionExpander.h"
@@ -269,9 +271,29 @@ private:
 #endif
     auto *I64 = Type::getInt64Ty(L.getHeader()->getContext());
     Backs = SE.getNoopOrZeroExtend(Backs, I64);
+    addAgain(L);
     Loops.push_back({Before, L.getHeader(), Latch, After, Expander.expandCodeFor(Backs, I64, Before->getTerminator()),
                      std::max(1u, SHORT / Size)});
     return true;
+  }
+
+  // The counter of an unrolled loop is a multiple of, say, four, so the optimizer has made `i | 1` of `i + 1`. With a
+  // loop around it that is no longer known, and the code generator would compute each address by itself.
+  static void addAgain(const Loop &L) {
+#if LLVM_VERSION_MAJOR < 18 // later ones keep the knowledge in the instruction
+    auto &DL = L.getHeader()->getModule()->getDataLayout();
+    for (auto *B : L.blocks()) {
+      for (auto &I : make_early_inc_range(*B)) {
+        if (I.getOpcode() != Instruction::Or || !isa<ConstantInt>(I.getOperand(1))) continue;
+        auto Known = computeKnownBits(I.getOperand(0), DL);
+        if (!cast<ConstantInt>(I.getOperand(1))->getValue().isSubsetOf(Known.Zero)) continue;
+        auto *Sum = BinaryOperator::CreateAdd(I.getOperand(0), I.getOperand(1), "", &I);
+        Sum->takeName(&I);
+        I.replaceAllUsesWith(Sum);
+        I.eraseFromParent();
+      }
+    }
+#endif
   }
 
   // Puts a loop around the loop, which ends after Chunk turns or its last; returns where the outer one is to poll.

@@ -8,6 +8,7 @@
 #include <gomax.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +124,7 @@ static void deaf_hog(void *arg) {
   for (;;) turns = turns + 1;
 }
 
-/* How long each takes that needs the Ps: a barrier, and two that stop the world. */
+/* How long each takes that needs the Ps: a barrier, and three that stop the world. */
 static void nothing(void *arg) { (void)arg; }
 static void barrier(void) {
   for (long i = 0; i < n; i++) {
@@ -149,6 +150,34 @@ static void mem_stats(void) {
     must(gmx_read_mem_stats(&stats));
     came(begin);
   }
+}
+
+static void heap_dump(void) {
+  int fd = open("/dev/null", O_WRONLY);
+  if (fd < 0) exit(1);
+  for (long i = 0; i < n; i++) {
+    must(gmx_sleep(MS));
+    int64_t begin = gmx_now();
+    must(gmx_write_heap_dump(fd));
+    came(begin);
+  }
+}
+
+/* A thread of the host spawns a G: how late it begins. */
+static void *spawns(void *arg) {
+  for (long i = 0; i < n; i++) {
+    int64_t now = gmx_now();
+    long before = got;
+    must(gmx_spawn(comes, &now));
+    while (got == before) nanosleep(&(struct timespec){0, MS}, NULL);
+  }
+  return arg;
+}
+static void from_host(void) {
+  pthread_t thread;
+  must(gmx_waitgroup_add(&done, n));
+  if (pthread_create(&thread, NULL, spawns, NULL)) exit(1);
+  must(gmx_waitgroup_wait(&done));
 }
 
 /* A G reads from an empty pipe, to which the next G in the queue writes: from before the read to a P again. */
@@ -201,8 +230,9 @@ static const struct {
   const char *name;
   void (*run)(void);
 } CASES[] = {{"timer", timer}, {"after_func", after_func}, {"wake", wake}, {"hand_off", hand_off}, {"first_run", first_run},
-             {"barrier", barrier}, {"resize", resize}, {"mem_stats", mem_stats}, {"plain_read", plain_read},
-             {"bracketed_read", bracketed_read}, {"throughput", throughput}};
+             {"barrier", barrier}, {"resize", resize}, {"mem_stats", mem_stats}, {"heap_dump", heap_dump},
+             {"from_host", from_host}, {"plain_read", plain_read}, {"bracketed_read", bracketed_read},
+             {"throughput", throughput}};
 
 static int hogs;
 static void all(void *arg) {

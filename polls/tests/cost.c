@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <zlib.h>
+
+/* The main function of SQLite's speedtest1.c. */
+int speedtest1(int argc, char **argv);
 
 enum { N = 1 << 20, PART = N / 4, SIDE = 200 };
 
@@ -43,11 +47,15 @@ static void run_lz4(void) {
 static void run_unlz4(void) {
   for (int i = 0; i < 8; i++) sink = (uint64_t)LZ4_decompress_safe((char *)packed, (char *)back, packed_size, N);
 }
+static void run_sqlite(void) {
+  char *argv[] = {"speedtest1", "--memdb", "--size", "5", NULL};
+  sink = (uint64_t)speedtest1(4, argv);
+}
 
 static const struct { const char *name; void (*run)(void); } CASES[] = {
   {"random", run_random}, {"hash", run_hash}, {"sum", run_sum}, {"saxpy", run_saxpy}, {"matmul", run_matmul},
   {"fib", run_fib}, {"sieve", run_sieve}, {"sort", run_sort}, {"deflate", run_deflate}, {"inflate", run_inflate},
-  {"lz4", run_lz4}, {"unlz4", run_unlz4},
+  {"lz4", run_lz4}, {"unlz4", run_unlz4}, {"sqlite", run_sqlite},
 };
 
 static double cpu_ms(void) {
@@ -75,6 +83,8 @@ int main(int argc, char **argv) {
   compress2(deflated, &deflated_size, text, N / 2, 6);
   packed_size = LZ4_compress_default((char *)text, (char *)packed, N, sizeof packed);
   int rounds = argc > 1 ? atoi(argv[1]) : 5;
+  FILE *results = fdopen(dup(STDOUT_FILENO), "w"); /* speedtest1 prints too */
+  if (!results || !freopen("/dev/null", "w", stdout)) return 1;
   for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
     double best = 1e9;
     for (int n = 0; n < rounds; n++) {
@@ -83,7 +93,7 @@ int main(int argc, char **argv) {
       double took = cpu_ms() - begin;
       if (took < best) best = took;
     }
-    printf("%s %.3f\n", CASES[i].name, best);
+    fprintf(results, "%s %.3f\n", CASES[i].name, best);
   }
-  return 0;
+  return fclose(results) != 0;
 }

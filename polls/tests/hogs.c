@@ -119,6 +119,16 @@ void hog_leaf(struct hog *h, int *wrong) {
   }
 }
 
+void hog_takes_turns(void *taker) {
+  struct turns *t = ((struct taker *)taker)->turns;
+  int me = ((struct taker *)taker)->me;
+  while (t->of[0] < t->wanted || t->of[1] < t->wanted) {
+    if (t->whose == me) continue;
+    t->whose = me;
+    t->of[me]++;
+  }
+}
+
 /* More values live at the poll than there are registers of each kind. */
 static NOINLINE uint64_t mixes(uint64_t seed, unsigned n) {
   uint64_t a = seed, b = a * 3, c = a + 7, d = ~a, e = a << 1, f = a >> 1, g = a ^ 99, i = a - 1, j = b + 1, k = c * 5;

@@ -26,6 +26,16 @@ void hog_rounding(struct hog *h, int *wrong);
 /* Calls nothing, and has variables in memory: below the stack pointer, if the compiler may put them there. */
 void hog_leaf(struct hog *h, int *wrong);
 
+/* Two that share a P: each has a turn when it finds that the other ran last, until both have had so many. */
+struct turns {
+  volatile int of[2], whose, wanted;
+};
+struct taker {
+  struct turns *turns;
+  int me;
+};
+void hog_takes_turns(void *taker);
+
 /* Computes the same each time, in registers of all kinds; returns how many results were wrong. */
 uint64_t hog_registers(struct hog *h);
 
