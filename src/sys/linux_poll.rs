@@ -7,8 +7,8 @@
 //! the kick asks it not to. Nothing is ever written to the eventfd or read from it: if the host has closed our numbers
 //! and the system has given them to its files, a kick fails, and changes nothing there.
 //!
-//! Both numbers are high, out of the reach of those that the system gives next. So after the host has closed them, it
-//! does not get an epoll and a watched descriptor at just these two numbers by chance.
+//! Both numbers are above those that the system gives next to a small program. So a host that has closed all and opens
+//! an epoll and an eventfd of its own, in the same order, does not have them at just these two numbers.
 
 use super::held;
 use super::linux::KeepErrno;
@@ -34,8 +34,9 @@ const MOST: usize = 128;
 /// The key of the kick among the events.
 const KICK: u64 = 0;
 
-/// The lowest number of our descriptors, if the process may have such a number.
-const HIGH: c_int = 500;
+/// The lowest number of our descriptors, if the process may have such a number. Below 64: for a larger one the kernel
+/// makes a larger table, for which a process with threads waits for 10 to 30 ms.
+const HIGH: c_int = 40;
 
 /// An epoll and its eventfd.
 #[derive(Clone, Copy, PartialEq, Eq)]
