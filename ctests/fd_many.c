@@ -262,6 +262,57 @@ static void no_event_is_lost(void) {
   for (int i = 0; i < PAIRS; i++) CHECK(close(r[i].ping) == 0 && close(r[i].pong) == 0);
 }
 
+/* ---- signals ---- */
+
+static int signals, looks_over;
+static pthread_t looker;
+
+static void counts_signal(int number) {
+  (void)number;
+  bump(&signals);
+}
+
+static void *sends_signals(void *unused) {
+  while (!load(&looks_over)) {
+    CHECK(pthread_kill(looker, SIGUSR1) == 0);
+    sched_yield();
+  }
+  return unused;
+}
+
+/* The system ends even a look without a wait when a signal comes. That does not say that nothing is ready. */
+static void *looks_among_signals(void *fd) {
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, SIGUSR1);
+  CHECK(pthread_sigmask(SIG_UNBLOCK, &one, NULL) == 0); /* a worker made this thread */
+  looker = pthread_self();
+  pthread_t sender = thread_start(sends_signals, NULL);
+  for (int begin = load(&signals); load(&signals) - begin < 200;) {
+    struct pollfd at = {*(int *)fd, POLLIN, 0};
+    uint32_t ready = 0;
+    CHECK_OK(gmx_wait_fd(at.fd, GMX_POLL_IN, 0, &ready));
+    CHECK_EQ(gmx_poll_many(&at, 1, 0), 1);
+  }
+  store(&looks_over, 1);
+  thread_join(sender);
+  return NULL;
+}
+
+static void signals_hide_nothing(void) {
+  struct sigaction act, before;
+  int fd[2];
+  memset(&act, 0, sizeof act);
+  act.sa_handler = counts_signal;
+  CHECK(sigaction(SIGUSR1, &act, &before) == 0);
+  fds_of(fd, PIPE);
+  feed(fd[1], "x", 1);
+  store(&looks_over, 0);
+  thread_join(thread_start(looks_among_signals, &fd[0]));
+  CHECK(sigaction(SIGUSR1, &before, NULL) == 0);
+  CHECK(close(fd[0]) == 0 && close(fd[1]) == 0);
+}
+
 /* There is no descriptor for a second watch of one number: a status, and nothing is left behind. */
 static void without_descriptors_it_says_so(void) {
   struct rlimit limit, few;
@@ -298,6 +349,7 @@ int main(void) {
     RUN_G(one_number_may_be_waited_for_often);
     RUN_G(other_events_do_not_end_the_wait);
     RUN_G(no_event_is_lost);
+    RUN_G(signals_hide_nothing);
     RUN_G(without_descriptors_it_says_so);
   }
   ends_clean();

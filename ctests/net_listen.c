@@ -93,14 +93,13 @@ static void listens(void *unused) {
   close_fd(l);
   CHECK_OK(gmx_listen_tcp("127.0.0.1", port, NULL, &l));
   close_fd(l);
-  CHECK_CMP(gmx_listen_tcp("no such host", port, &(gmx_listen_opts){.timeout = MS}, &l), <, 0);
   CHECK_STATUS(gmx_listen_tcp("192.0.2.1", port, NULL, &l), -EADDRNOTAVAIL);
   CHECK_STATUS(gmx_listen_tcp("127.0.0.1", port, &(gmx_listen_opts){.backlog = -1}, &l), GMX_EINVAL);
   CHECK_STATUS(gmx_listen_tcp("127.0.0.1", port, &(gmx_listen_opts){.flags = GMX_LISTEN_UNLINK}, &l), GMX_EINVAL);
   CHECK_STATUS(gmx_listen_tcp("127.0.0.1", port, &(gmx_listen_opts){.timeout = -1}, &l), GMX_EINVAL);
   CHECK_OK(gmx_listen_tcp("localhost", "0", NULL, &l));
   close_fd(l);
-  spin_until(open_fds() == before);
+  CHECK_EQ(open_fds(), before);
 }
 
 static void listens_everywhere(void) {

@@ -150,6 +150,9 @@ static void a_caller_leaves_the_resolver_behind(void) {
     place_start(&placed, place, asks_for_it, &late);
     place_join(&placed);
     CHECK_STATUS(late.status, GMX_ETIMEDOUT);
+    gmx_poll l;
+    CHECK_STATUS(gmx_listen_tcp("held", "0", &(gmx_listen_opts){.timeout = MS}, &l), GMX_ETIMEDOUT);
+    CHECK_STATUS(gmx_dial("tcp", "held", "1", NULL, MS, &l), GMX_ETIMEDOUT);
     if (place == ON_G || place == ON_ATTACHED) {
       int before = load(&asked);
       struct asker canceled = {"held", GMX_FOREVER, new_token(0, GMX_FOREVER), 0, 0};
