@@ -465,10 +465,10 @@ pub const gmx_process_opts = extern struct {
     flags: u32 = 0,
     reserved: u32 = 0,
     path: ?[*:0]const u8 = null,
-    argv: ?*const ?[*:0]u8 = null,
-    envp: ?*const ?[*:0]u8 = null,
+    argv: ?[*:null]const ?[*:0]u8 = null,
+    envp: ?[*:null]const ?[*:0]u8 = null,
     cwd: ?[*:0]const u8 = null,
-    stdio: [3]gmx_process_stdio = @splat(0),
+    stdio: [3]gmx_process_stdio = @splat(.{}),
 };
 pub const Process = u64;
 pub extern fn gmx_spawn_process(opts: ?*const gmx_process_opts, out: ?*Process) Status;
@@ -486,7 +486,7 @@ pub const gmx_siginfo = extern struct {
     pid: i32 = 0,
     count: u32 = 0,
 };
-pub extern fn gmx_signal_notify(chan: ?*Chan, sigs: ?*const i32, n: usize) Status;
+pub extern fn gmx_signal_notify(chan: ?*Chan, sigs: ?[*]const i32, n: usize) Status;
 pub extern fn gmx_signal_stop(chan: ?*Chan) Status;
 
 // ---- The host's loop
