@@ -156,3 +156,23 @@ extern gmx_poll conn;
 #ifdef EXAMPLE_gmx_wait_fd
 extern int fd;
 #endif
+
+#ifdef EXAMPLE_gmx_process_wait
+#include <signal.h>
+extern gmx_process child;
+#endif
+
+#ifdef EXAMPLE_gmx_signal_notify
+#include <signal.h>
+extern gmx_chan *resized;
+#endif
+
+#ifdef EXAMPLE_gmx_post
+extern char *text;
+void show(void *text);
+#endif
+
+#ifdef EXAMPLE_gmx_host_fd
+void watch(int fd, void (*fn)(void *loop, int fd));
+void on_readable(void *loop, int fd);
+#endif

@@ -316,6 +316,21 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(dial_wrong,             EVERYWHERE(inval))                                                        \
   X(accept_none,            BLOCKS(badf))                                                             \
   X(connect_null,           EVERYWHERE(inval))                                                        \
+  /* processes */                                                                                   \
+  X(spawn_process,          BLOCKS(ok))                                                             \
+  X(spawn_process_null,     EVERYWHERE(inval))                                                      \
+  X(process_wait_none,      BLOCKS(stale))                                                          \
+  X(process_wait_null,      EVERYWHERE(inval))                                                      \
+  X(process_none,           EVERYWHERE(stale))                                                      \
+  X(process_release_none,   BLOCKS(stale))                                                          \
+  /* signals */                                                                                     \
+  X(signal_notify_and_stop, EVERYWHERE(ok))                                                         \
+  X(signal_notify_wrong,    EVERYWHERE(inval))                                                      \
+  X(signal_stop_none,       EVERYWHERE(inval))                                                      \
+  /* the host's loop */                                                                             \
+  X(post_and_fd,            EVERYWHERE(ok))                                                         \
+  X(post_null,              EVERYWHERE(inval))                                                      \
+  X(host_run,               BLOCKS(ok))                                                             \
   /* seeing inside */                                                                               \
   X(read_sched_stats,       EVERYWHERE(ok))                                                         \
   X(read_sched_stats_null,  EVERYWHERE(inval))                                                      \
@@ -1688,6 +1703,73 @@ CALL(connect_null) {
   CHECK_STATUS(gmx_accept(f->near, NULL, NULL, NULL, 0), GMX_EINVAL);
   CHECK_STATUS(gmx_accept(f->near, &conn, &addr, NULL, 0), GMX_EINVAL);
   return gmx_connect(f->near, NULL, 0, 0);
+}
+
+CALL(spawn_process) {
+  gmx_process p = 0;
+  int status = 1;
+  gmx_process_opts opts = {.path = "/bin/true"};
+  USED;
+  gmx_status s = gmx_spawn_process(&opts, &p);
+  CHECK_EQ(p != 0, s == GMX_OK);
+  if (s != GMX_OK) return s;
+  CHECK_CMP(gmx_process_pid(p), >, 0);
+  CHECK_OK(gmx_process_kill(p, 0));
+  CHECK_OK(gmx_process_wait(p, &status, GMX_FOREVER));
+  CHECK_EQ(status, 0);
+  return gmx_process_release(p);
+}
+CALL(spawn_process_null) {
+  gmx_process p = 0;
+  USED;
+  CHECK_STATUS(gmx_spawn_process(NULL, &p), GMX_EINVAL);
+  gmx_process_opts opts = {.path = NULL};
+  return gmx_spawn_process(&opts, &p);
+}
+CALL(process_wait_none) {
+  int status;
+  USED;
+  return gmx_process_wait(0, &status, 1000000);
+}
+CALL(process_wait_null) { return USED, gmx_process_wait(0, NULL, 0); }
+CALL(process_none) {
+  USED;
+  CHECK_STATUS(gmx_process_pid(0), GMX_ESTALE);
+  CHECK_STATUS(gmx_process_pidfd(0), GMX_ESTALE);
+  return gmx_process_kill(0, 0);
+}
+CALL(process_release_none) { return USED, gmx_process_release(0); }
+
+CALL(signal_notify_and_stop) {
+  gmx_chan *c = NULL;
+  int32_t sig = SIGUSR2;
+  USED;
+  CHECK_OK(gmx_chan_new(sizeof(gmx_siginfo), 1, &c));
+  gmx_status s = gmx_signal_notify(c, &sig, 1);
+  if (s == GMX_OK) s = gmx_signal_stop(c);
+  return and_free(c, s);
+}
+CALL(signal_notify_wrong) {
+  int32_t sig = SIGKILL;
+  USED;
+  return gmx_signal_notify(NULL, &sig, 1);
+}
+CALL(signal_stop_none) { return USED, gmx_signal_stop(NULL); }
+
+static void posted(void *arg) { (void)arg; }
+CALL(post_and_fd) {
+  USED;
+  CHECK_CMP(gmx_host_fd(), >=, 0);
+  return gmx_post(posted, NULL);
+}
+CALL(post_null) { return USED, gmx_post(NULL, NULL); }
+CALL(host_run) {
+  USED;
+  CHECK_OK(gmx_post(posted, NULL));
+  gmx_status s = gmx_host_run(0);
+  if (s < 0) return s;
+  CHECK_EQ(gmx_host_run(0), 0);
+  return s > 0 ? GMX_OK : s;
 }
 
 CALL(read_sched_stats) {

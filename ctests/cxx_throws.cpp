@@ -171,6 +171,12 @@ void in_once(void *arg) { on_main(calls_once, arg); }
 void calls_once_timeout(void *arg) { caught([=] { CHECK_OK(gmx_once_do_timeout(&once, throws, arg, 1000000)); }); }
 void in_once_timeout(void *arg) { on_main(calls_once_timeout, arg); }
 
+void calls_host_run(void *arg) {
+  CHECK_OK(gmx_post(throws, arg));
+  caught([] { CHECK_EQ(gmx_host_run(0), 1); });
+}
+void in_host_run(void *arg) { on_main(calls_host_run, arg); }
+
 void calls_for_each_p(void *arg) { caught([=] { CHECK_OK(gmx_for_each_p(throws, arg)); }); }
 void in_for_each_p(void *arg) { on_main(calls_for_each_p, arg); }
 
@@ -280,7 +286,7 @@ struct place {
     CALL(in_main), CALL(in_spawn), CALL(in_spawn_child_first), CALL(in_spawn_copy), CALL(in_waitgroup_go), CALL(in_cleanup),
     CALL(in_cleanup_at_the_end), CALL(in_thread_start), CALL(in_blocking_in), CALL(in_on_preempt), CALL(in_blocking), CALL(calls_blocking), CALL(in_callback),
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
-    CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_for_each_p), CALL(calls_for_each_p),
+    CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_host_run), CALL(calls_host_run), CALL(in_for_each_p), CALL(calls_for_each_p),
     CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for),
     CALL(in_chan_close_drop), CALL(calls_chan_close_drop), CALL(in_park), CALL(calls_park), CALL(in_park_timeout), CALL(calls_park_timeout),
     CALL(in_after_func), CALL(in_cancel_after), CALL(in_key_destructor), CALL(in_key_destructor_of_a_thread), CALL(in_scope),

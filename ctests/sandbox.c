@@ -311,6 +311,18 @@ static void uses_descriptors(void *arg) {
   }
 }
 
+static void uses_signals_and_posts(void) {
+  gmx_chan *signals;
+  int32_t sig = SIGUSR1;
+  CHECK_OK(gmx_chan_new(sizeof(gmx_siginfo), 1, &signals));
+  CHECK_OK(gmx_signal_notify(signals, &sig, 1));
+  CHECK_OK(gmx_signal_stop(signals));
+  CHECK_OK(gmx_chan_free(signals));
+  CHECK(gmx_host_fd() >= 0);
+  CHECK_OK(gmx_post(nothing, NULL));
+  CHECK_EQ(gmx_host_run(0), 1);
+}
+
 static void has_descriptors_in_the_sandbox(void *arg) {
   (void)arg;
   snprintf(socket_path, sizeof socket_path, "/tmp/gomax-sandbox-%d", (int)getpid());
@@ -319,6 +331,7 @@ static void has_descriptors_in_the_sandbox(void *arg) {
   allow_the_list(true);
   CHECK_OK(gmx_main(uses_descriptors, NULL));
   CHECK(unlink(socket_path) == 0);
+  uses_signals_and_posts();
   CHECK_OK(gmx_shutdown(60000 * MS));
 }
 

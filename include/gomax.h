@@ -3680,6 +3680,166 @@ typedef struct gmx_listen_opts {
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread; while a name is looked up, and no longer than
  * opts.timeout.
+/* ---- Processes -------------------------------------------------------------------------------------------------- */
+
+/*
+ * gmx_spawn_process starts a program, and gmx_process_wait parks until it has ended. The parent's end of a pipe is a
+ * gmx_poll, so a goroutine that reads what the program writes keeps no thread, while the program has an ordinary pipe.
+ *
+ *     char *argv[] = {"sort", "-n", NULL};
+ *     gmx_poll in, out;
+ *     gmx_process_opts opts = {.path = "sort", .argv = argv, .flags = GMX_PROCESS_SEARCH};
+ *     opts.stdio[0] = (gmx_process_stdio){GMX_STDIO_PIPE, 0, &in};
+ *     opts.stdio[1] = (gmx_process_stdio){GMX_STDIO_PIPE, 0, &out};
+ *     gmx_process sort;
+ *     gmx_status s = gmx_spawn_process(&opts, &sort);
+ *     if (s != GMX_OK) return s;
+ *     s = gmx_write(in, text, size, GMX_FOREVER, NULL);
+ *     gmx_close(in); // sort sees the end of its input
+ *     if (s == GMX_OK) s = read_numbers(out);
+ *     gmx_close(out);
+ *     int status;
+ *     if (gmx_process_wait(sort, &status, GMX_FOREVER) != GMX_OK || status != 0) s = GMX_EINVAL;
+ *     gmx_process_release(sort);
+ *
+ * The library waits for its own children only, and handles no signal for that: a handler of SIGCHLD is the host's. But
+ * a host that waits for any child (waitpid with -1), or ignores SIGCHLD, takes the status away: gmx_process_wait then
+ * returns -ECHILD when the child has ended.
+ */
+
+/**
+ * For `gmx_process_opts`: looks for a path without a slash in the directories of PATH.
+ */
+#define GMX_PROCESS_SEARCH 1
+
+/**
+ * For `gmx_process_opts`: the child begins a process group of its own, with its pid as the number. A signal of the
+ * terminal does not reach it, and kill(-pid, sig) reaches it with its children.
+ */
+#define GMX_PROCESS_GROUP 2
+
+/**
+ * For `gmx_process_opts`: the child begins a session of its own, without a terminal; and so a process group.
+ */
+#define GMX_PROCESS_SESSION 4
+
+/**
+ * For `gmx_process_stdio`: the descriptor of the same number of this process.
+ */
+#define GMX_STDIO_INHERIT 0
+
+/**
+ * For `gmx_process_stdio`: /dev/null.
+ */
+#define GMX_STDIO_NULL 1
+
+/**
+ * For `gmx_process_stdio`: fd, a descriptor of this process, which stays the caller's.
+ */
+#define GMX_STDIO_FD 2
+
+/**
+ * For `gmx_process_stdio`: a new pipe. The child has one end, which waits as a program expects; *pipe gets the
+ * other.
+ */
+#define GMX_STDIO_PIPE 3
+
+/**
+ * For `gmx_process_stdio` of descriptor 2: where descriptor 1 of the child goes.
+ */
+#define GMX_STDIO_OUTPUT 4
+
+/**
+ * What a descriptor of a child is.
+ */
+typedef struct gmx_process_stdio {
+  /**
+   * GMX_STDIO_INHERIT, GMX_STDIO_NULL, GMX_STDIO_FD, GMX_STDIO_PIPE, GMX_STDIO_OUTPUT.
+   */
+  uint32_t kind;
+  /**
+   * For GMX_STDIO_FD.
+   */
+  int32_t fd;
+  /**
+   * For GMX_STDIO_PIPE: where to put the handle of the parent's end, which gmx_close closes.
+   */
+  gmx_poll *pipe;
+} gmx_process_stdio;
+
+/**
+ * How to start a process. Zero is the default of every field but path.
+ */
+typedef struct gmx_process_opts {
+  size_t struct_size;
+  /**
+   * GMX_PROCESS_...
+   */
+  uint32_t flags;
+  uint32_t reserved;
+  /**
+   * The file of the program.
+   */
+  const char *path;
+  /**
+   * Its arguments, the first of which is its name, and NULL at the end. NULL: the path alone.
+   */
+  char *const *argv;
+  /**
+   * Its environment, with NULL at the end. NULL: the environment of this process.
+   */
+  char *const *envp;
+  /**
+   * Its working directory, from which a path that does not begin with a slash is looked up as well. NULL: that of
+   * this process.
+   */
+  const char *cwd;
+  /**
+   * Its descriptors 0, 1 and 2.
+   */
+  struct gmx_process_stdio stdio[3];
+} gmx_process_opts;
+
+/**
+ * A child process. A handle is never used again, and 0 is no handle.
+ */
+typedef uint64_t gmx_process;
+
+/**
+ * Starts a program as a child of this process. In the child every signal has its default and none is blocked, and
+ * only the descriptors 0, 1 and 2 are open, and those of the host that it has not made with O_CLOEXEC. The memory of
+ * this process is not copied, and no function of pthread_atfork runs.
+ *
+ * The call returns when the child executes the program, or could not: then it returns the reason, and nothing is left
+ * of the child.
+ *
+ * Blocks: the calling goroutine (on a foreign thread, the thread) until the child executes.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: opts and all in it stay the caller's; *out is to be given to gmx_process_release, each handle of a pipe to
+ * gmx_close.
+ * Returns: GMX_OK; the errno of the system, negated: -ENOENT, -EACCES, -ENOEXEC and so on if path cannot be executed
+ * or cwd is no directory, GMX_EAGAIN if there may be no more processes, -EMFILE; GMX_EBADF if a descriptor is not
+ * open; GMX_EINVAL if opts, path or out is NULL, a kind or a flag is unknown, a pipe has no place, or both
+ * GMX_PROCESS_GROUP and GMX_PROCESS_SESSION are set; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START;
+ * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_spawn_process(const struct gmx_process_opts *opts, gmx_process *out);
+
+/**
+ * Waits until a child has ended. *status is what waitpid says: WIFEXITED, WEXITSTATUS, WIFSIGNALED and WTERMSIG tell
+ * more. Any number of callers may wait, and each gets the status, also later, until gmx_process_release. After a
+ * timeout the child runs on.
+ *
+ *     int status;
+ *     if (gmx_process_wait(child, &status, 1000000000) == GMX_ETIMEDOUT) {
+ *       gmx_process_kill(child, SIGTERM);
+ *       if (gmx_process_wait(child, &status, GMX_FOREVER) != GMX_OK) return;
+ *     }
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
@@ -3831,6 +3991,198 @@ GMX_MUST_USE GMX_API gmx_status gmx_dial(const char *network,
                     const struct gmx_dial_opts *opts,
                     int64_t timeout,
                     gmx_poll *out);
+ * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; -ECHILD if the host has taken the status; GMX_ESTALE if p was
+ * released, also meanwhile; GMX_EINVAL if status is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_process_wait(gmx_process p, int32_t *status, int64_t timeout);
+
+/**
+ * Sends a signal to a child, and to no other process: if the child has ended and a wait has seen that, its number may
+ * be another's by now. 0 as sig sends none, and asks whether one could be sent.
+ *
+ * Returns: GMX_OK; -ESRCH if the child has ended, as a wait has told; GMX_EINVAL if there is no such signal;
+ * GMX_ESTALE if p was released; GMX_EPERM if the child has other rights by now.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_process_kill(gmx_process p, int32_t sig);
+
+/**
+ * The number of a child. It is the child's until a wait has told its end.
+ *
+ * Returns: the number; GMX_ESTALE if p was released.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_process_pid(gmx_process p);
+
+/**
+ * A descriptor that is readable when the child has ended (a pidfd), for a loop of the host's or calls such as
+ * process_madvise. It is good until gmx_process_release.
+ *
+ * Owns: the descriptor is the library's.
+ * Returns: the descriptor; GMX_ENOTSUP if the system has none (before Linux 5.3); GMX_ESTALE if p was released.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_process_pidfd(gmx_process p);
+
+/**
+ * Ends a handle. Calls that wait for the child return GMX_ESTALE. A child that still runs continues to run, and leaves
+ * no zombie: the library reaps it when it ends, while the runtime is up, without a goroutine or a thread for it. Until
+ * then gmx_main finds no deadlock.
+ *
+ * Blocks: the calling goroutine (on a foreign thread, the thread) for a moment.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: the handle is gone, and so is the descriptor of gmx_process_pidfd. Pipes stay open until gmx_close.
+ * Returns: GMX_OK; GMX_ESTALE if it was released before; GMX_EBUSY if the child runs and the system has no pidfd: wait
+ * for it first; GMX_ENOMEM; -EMFILE, or another errno of the system, negated: try again; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_process_release(gmx_process p);
+
+/* ---- Signals ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * A goroutine waits for signals as it waits for anything else: by a channel. The library's handler notes the signal
+ * and calls the handler that the host had before; the value comes into the channel afterwards, from a thread of the
+ * library.
+ *
+ *     int32_t sigs[] = {SIGINT, SIGTERM};
+ *     gmx_chan *stop;
+ *     gmx_status s = gmx_chan_new(sizeof(gmx_siginfo), 4, &stop);
+ *     if (s == GMX_OK) s = gmx_signal_notify(stop, sigs, 2);
+ *     if (s != GMX_OK) return s;
+ *     gmx_siginfo info;
+ *     s = gmx_chan_recv(stop, &info);
+ *     printf("signal %d from process %d\n", info.signo, info.pid);
+ *     gmx_signal_stop(stop);
+ *     gmx_chan_free(stop);
+ *
+ * A signal is handled on a thread of the host that does not block it: worker threads block what the main thread
+ * blocked when the runtime began, and wait with all signals blocked. A host that has blocked a signal in all its
+ * threads gets nothing.
+ */
+
+/**
+ * A signal, as a value of a channel.
+ */
+typedef struct gmx_siginfo {
+  int32_t signo;
+  /**
+   * si_code of the last one: SI_USER, SI_TIMER and so on.
+   */
+  int32_t code;
+  /**
+   * si_pid of the last one, if code says that a process has sent it.
+   */
+  int32_t pid;
+  /**
+   * How often the signal came since it was delivered before, and at least 1.
+   */
+  uint32_t count;
+} gmx_siginfo;
+
+/**
+ * Has the channel get a gmx_siginfo for each of the n signals in sigs when it comes. Signals that come in quick
+ * succession may be one value, whose count tells. The library does not wait: if the channel has no room, this channel
+ * does not get the value. So a channel for signals that must not be missed has room for one of each, or is unbounded.
+ *
+ * Any number of channels may get a signal, and a channel more signals by another call. The default of the signal no
+ * longer happens: SIGINT ends the process no more. A handler that the host had installed is called as before. One that
+ * it installs later takes the signal away from the channels, unless it calls the one that it has found.
+ *
+ * Refused are SIGKILL and SIGSTOP, which cannot be handled; SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT and
+ * SIGSYS, which a thread raises by what it does; and the signal of gmx_config.preempt_signal, and 32 to 34, which this
+ * library and the C library use. A child of fork has no channels: it has the host's handlers, and may call this again.
+ * While a channel gets signals gmx_main finds no deadlock.
+ *
+ *     int32_t winch = SIGWINCH;
+ *     if (gmx_signal_notify(resized, &winch, 1) != GMX_OK) return;
+ *
+ * Owns: the library has a reference to the channel until gmx_signal_stop.
+ * Returns: GMX_OK; GMX_EINVAL if chan is no channel of this process, its values are not of the size of gmx_siginfo,
+ * sigs is NULL, n is 0, or a signal is refused or none; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START;
+ * GMX_ENOMEM; GMX_ESHUTDOWN; the errno of the system, negated, if it has no descriptors for the library.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_signal_notify(gmx_chan *chan, const int32_t *sigs, size_t n);
+
+/**
+ * The channel gets no more signals. Those that have come before are delivered first, as far as there is room. Signals
+ * that no other channel gets have the host's handler again, or their default, unless the host has installed another
+ * one meanwhile.
+ *
+ * Owns: the library gives its reference to the channel back.
+ * Returns: GMX_OK; GMX_EINVAL if chan is no channel of this process, or gets no signals.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_signal_stop(gmx_chan *chan);
+
+/* ---- The host's loop -------------------------------------------------------------------------------------------- */
+
+/*
+ * A program with a loop of its own (libuv, asyncio, a window system) runs it on one thread, and much of what belongs
+ * to it may be used on that thread only. A goroutine hands work to it: gmx_post(fn, arg), from anywhere. The loop
+ * watches the descriptor of gmx_host_fd, which is readable as long as there is something to run, and then calls
+ * gmx_host_run.
+ *
+ *     void on_readable(void *loop, int fd) { // on the thread of the loop
+ *       (void)loop, (void)fd;
+ *       if (gmx_host_run(64) < 0) abort(); // what is left makes the descriptor readable again
+ *     }
+ *
+ * The other way, a goroutine or an attached thread drives the loop: it waits for the descriptor of the loop with
+ * gmx_wait_fd, no longer than the loop says, and lets the loop run once. examples/host_loop has both for libuv, and
+ * the first for asyncio.
+ */
+
+/**
+ * Has the host's loop call fn(arg): the next gmx_host_run does, in the order of the posts. It works before the host
+ * has asked for the descriptor and while the runtime is down. The functions of a process are not run in a child of
+ * fork.
+ *
+ *     if (gmx_post(show, text) != GMX_OK) free(text);
+ *
+ * Owns: arg is fn's.
+ * Returns: GMX_OK; GMX_EINVAL if fn is NULL; GMX_ENOMEM, and fn is not called.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_post(void (*fn)(void*), void *arg);
+
+/**
+ * A descriptor that is readable (EPOLLIN) while a function waits that was posted. The host only watches it:
+ * gmx_host_run makes it not readable again. It is made by the first call, is the same at each call, and is closed by
+ * exec. After fork the child asks for its own.
+ *
+ *     int fd = gmx_host_fd();
+ *     if (fd < 0) return fd;
+ *     watch(fd, on_readable);
+ *
+ * Owns: the descriptor is the library's, which keeps it: do not close, read or write it.
+ * Returns: the descriptor; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START, unless it was made before;
+ * GMX_ENOMEM; another errno of the system, negated, if it has no descriptor: the next call tries again.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_host_fd(void);
+
+/**
+ * Calls the functions that were posted, the oldest first, on the calling thread: at most max of them, and no more than
+ * waited when it was called, so that functions that post others do not keep the host from its loop. A max of 0 or less
+ * sets no other limit.
+ *
+ * A function may call gmx_host_run itself, or run the host's loop within the loop. If several threads call it, each
+ * function is called by one of them.
+ *
+ * Blocks: as the functions do.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: no, except for what the functions do.
+ * Migrates: as the functions do.
+ * Cancellable: no, except for what the functions do.
+ * Returns: how many functions were called; GMX_ENOTG, GMX_EINSYSCALL; GMX_ENOMEM.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_host_run(int32_t max);
 
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
 

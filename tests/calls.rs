@@ -69,7 +69,9 @@ const POINTERS: &[(&str, &str)] = &[
     ("capi/g.rs", ""), // given to block/parking.rs
     ("capi/once.rs", "call::plain"),
     ("capi/parallel.rs", ""),
-    ("rt/nudge.rs", ""),     // the host's handler of a signal, as in fiber/signals.rs
+    ("rt/notify.rs", ""), // the host's handlers, as in rt/nudge.rs
+    ("rt/nudge.rs", ""),  // the host's handler of a signal, as in fiber/signals.rs
+    ("capi/post.rs", "call::plain"),
     ("capi/runtime.rs", ""), // kept only
     ("capi/scope.rs", ""),
     ("capi/syscall.rs", "call::plain"),
@@ -84,6 +86,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("fiber/sanitize.rs", ""), // the sanitizers' own functions
     ("gmp/config.rs", ""),
     ("gmp/keys.rs", ""),
+    ("gmp/posts.rs", ""), // kept only
     ("protocol/preempt.rs", "call::plain"),
     ("rt/config.rs", ""),
     ("rt/mod.rs", ""), // what runs at the load

@@ -58,6 +58,9 @@ const SECTIONS: &[&str] = &[
     "net",
     "listen",
     "names",
+    "process",
+    "signal",
+    "post",
     "stats",
     "trace",
 ];
@@ -107,6 +110,9 @@ fn layouts() -> Vec<Layout> {
         gmx_dial_opts { struct_size, delay }
         gmx_scope_end { struct_size, by, status, g }
         gmx_select_case { chan, elem, op, reserved0, reserved }
+        gmx_siginfo { signo, code, pid, count }
+        gmx_process_stdio { kind, fd, pipe }
+        gmx_process_opts { struct_size, flags, reserved, path, argv, envp, cwd, stdio }
         gmx_mem_stats {
             struct_size, stacks_reserved_bytes, stacks_inuse_bytes, stacks_cached_bytes, stacks_inuse, stacks_cached,
             g_descriptors, g_live, m_total, p_total, descriptor_bytes, guard_kind, reserved, stacks_warm,
@@ -145,7 +151,7 @@ const MAY_BE_IGNORED: &[(&str, &str)] = &[
          gmx_sema_release_handoff gmx_wake_address gmx_mutex_unlock gmx_rmutex_unlock gmx_rwmutex_unlock
          gmx_rwmutex_runlock gmx_cond_signal gmx_cond_broadcast gmx_waitgroup_done gmx_cancel_now gmx_cancel_now_because
          gmx_cancel_g gmx_cancel_unshield gmx_cancel_free gmx_scope_cancel gmx_chan_free gmx_chan_close gmx_chan_close_drop
-         gmx_cancel_hook_stop gmx_timer_stop gmx_timer_free gmx_close gmx_poll_shutdown gmx_release_memory",
+         gmx_signal_stop gmx_process_kill gmx_process_release gmx_cancel_hook_stop gmx_timer_stop gmx_timer_free gmx_close gmx_poll_shutdown gmx_release_memory",
     ),
     ("lets time pass", "gmx_yield gmx_sleep gmx_safepoint_slow"),
     (

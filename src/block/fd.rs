@@ -430,6 +430,11 @@ pub fn set_deadline(m: MRef, handle: u64, which: u32, when: i64) -> Result<()> {
     })
 }
 
+/// FD-A5: the epoll reports on the descriptor from now on, also while no call waits.
+pub fn watch(m: MRef, handle: u64) -> Result<()> {
+    with(m, handle, |fd| fd.watch(m))
+}
+
 /// Ends one direction or both for the peer, as shutdown does.
 pub fn shutdown(m: MRef, handle: u64, how: i32) -> Result<()> {
     with(m, handle, |fd| match io::shutdown(fd.number.get(), how) {

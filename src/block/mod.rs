@@ -21,6 +21,10 @@ pub mod names;
 pub mod once;
 pub mod parallel;
 pub mod parking;
+pub mod post;
+// A model has no children.
+#[cfg(not(any(loom, shuttle)))]
+pub mod process;
 pub mod rmutex;
 pub mod rwmutex;
 pub mod scope;

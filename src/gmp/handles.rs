@@ -19,6 +19,7 @@ pub enum Kind {
     Scope,
     Class,
     Fd,
+    Process,
 }
 
 /// A type of such objects.
@@ -30,7 +31,7 @@ pub unsafe trait Object: Default + Sync + 'static {
 }
 
 /// The slabs of one runtime; null where none is made yet.
-pub struct Slabs([AtomicPtr<c_void>; Kind::Fd as usize + 1]);
+pub struct Slabs([AtomicPtr<c_void>; Kind::Process as usize + 1]);
 
 impl Slabs {
     pub(super) fn new() -> Slabs {

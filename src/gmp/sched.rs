@@ -20,6 +20,8 @@ use crate::gmp::keys::Keys;
 use crate::gmp::lock::SchedLock;
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::netpoll::NetPoll;
+use crate::gmp::orphans::Orphans;
+use crate::gmp::posts::Posts;
 use crate::gmp::timers::NEVER;
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU64};
@@ -166,6 +168,10 @@ pub struct Sched {
     pub watchers: AtomicU32,
     pub watch: Line<Event>,
     pub net: Line<NetPoll>,
+    /// What was posted to the host's loop.
+    pub posts: Line<Posts>,
+    /// The children that the host has let go of.
+    pub orphans: Line<Orphans>,
     pub gkeys: Keys,
     pub pkeys: Keys,
     /// The objects that the host holds by handles.
@@ -257,6 +263,8 @@ impl Sched {
             watchers: AtomicU32::new(0),
             watch: Line::new(Event::new()),
             net: Line::default(),
+            posts: Line::default(),
+            orphans: Line::default(),
             gkeys: Keys::new(),
             pkeys: Keys::new(),
             slabs: Slabs::new(),

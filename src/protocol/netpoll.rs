@@ -110,11 +110,14 @@ pub fn next_look(sched: &Sched) -> Option<i64> {
 /// NETPOLL-B1 and the first half of NETPOLL-B2; returns how many Gs were readied. The caller holds no lock.
 pub fn deliver(sched: &Sched, m: MRef, events: &mut Events) -> usize {
     let mut list = GList::new();
+    let alone = m.p().is_some_and(|pp| pp.has_nothing());
     for (key, bits) in events.iter() {
         (sched.hooks.io_event)(sched, key, bits, &mut list);
     }
     events.clear();
-    let n = list.len();
+    // An event of the library's own (a signal) may have readied Gs by itself.
+    let itself = alone && m.p().is_some_and(|pp| !pp.has_nothing());
+    let n = list.len() + usize::from(itself);
     while let Some(gp) = list.pop_front() {
         gp.set_status(GStatus::Runnable);
         match m.p() {

@@ -11,18 +11,19 @@ pub mod dump;
 #[cfg(not(any(loom, shuttle)))]
 pub mod gdb;
 pub mod main_g;
+pub mod notify;
 mod nudge;
 pub mod report;
 pub mod trouble;
 
-use crate::block::fd;
+use crate::block::{fd, post, process};
 use crate::fiber::host;
 use crate::fiber::overflow::{self, Fault, Seen};
 use crate::fiber::stack::{PoolOptions, Stack, StackPool};
 use crate::fiber::text::Line;
 use crate::gmp::config::Hooks;
 use crate::gmp::error::{Error, Result};
-use crate::gmp::g::{GRef, gflag};
+use crate::gmp::g::{GList, GRef, gflag};
 use crate::gmp::m::{Ctx, Kind, M, MRef};
 use crate::gmp::p::STACK_CACHE;
 use crate::gmp::sched::Sched;
@@ -382,13 +383,19 @@ fn sched_excluded(debug: &Debug) -> Result<&'static Sched> {
     Ok(sched)
 }
 
+/// An event of a descriptor. It wakes the callers that wait, and some events are the library's own.
+fn io_event(sched: &Sched, key: u64, bits: u32, list: &mut GList) {
+    fd::event(sched, key, bits, list);
+    process::event(sched, key);
+    notify::event(sched, key);
+}
+
 fn new_sched(debug: &Debug) -> Result<&'static Sched> {
     #[cfg(not(any(loom, shuttle)))]
     gdb::keep();
     std::hint::black_box(&AT_LOAD);
     sys::arch::keep::look_at_registers();
-    let hooks =
-        Hooks { start_thread, g_entry: run::g_entry, io_event: fd::event, report: report::tell, fatal: report::fatal };
+    let hooks = Hooks { start_thread, g_entry: run::g_entry, io_event, report: report::tell, fatal: report::fatal };
     let stacks = StackPool::new(PoolOptions { force_guard: debug.guard, ..PoolOptions::default() });
     let sched = Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)?;
     sched.begin_goids_at(FIRST_GOID.load(Ordering::Relaxed));
@@ -727,6 +734,7 @@ unsafe extern "C" fn forked() {
     if let Some(sched) = unsafe { SCHED.load(Ordering::Relaxed).as_ref() } {
         FIRST_GOID.store(sched.goids(0), Ordering::Relaxed);
         sched.net.poll.close_copies();
+        post::close_copy(sched);
     }
     let survivor = MRef::current().and_then(|m| m.g()).map_or(0, |gp| gp.goid.get());
     SURVIVOR.store(survivor, Ordering::Relaxed);
@@ -739,6 +747,7 @@ unsafe extern "C" fn forked() {
     gmx_poll_word.store(0, Ordering::Relaxed);
     sys::without::nothing();
     main_g::forget();
+    notify::forget();
     apart::forget();
     sys::arch::set_current_m(std::ptr::null_mut());
     BEGIN_END.reopen();

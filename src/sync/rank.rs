@@ -53,6 +53,10 @@ ranks! {
     Slab = 15,
     /// The free stacks of one size class.
     StackPool = 16,
+    /// The functions that were posted to the host's loop.
+    Posts = 17,
+    /// The children that the host has let go of.
+    Orphans = 18,
 }
 
 /// The check. The report of a violation says where each held lock was taken, and shows the stack that takes the wrong

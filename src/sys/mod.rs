@@ -22,6 +22,9 @@ pub mod stderr;
 pub mod without;
 
 #[cfg(target_os = "linux")]
+#[path = "linux_event.rs"]
+pub mod event;
+#[cfg(target_os = "linux")]
 #[path = "linux_io.rs"]
 pub mod io;
 #[cfg(target_os = "linux")]
@@ -39,6 +42,9 @@ pub mod net;
 #[cfg(target_os = "linux")]
 #[path = "linux_poll.rs"]
 pub mod poll;
+#[cfg(target_os = "linux")]
+#[path = "linux_proc.rs"]
+pub mod proc;
 #[cfg(target_os = "linux")]
 use linux as os;
 #[cfg(target_os = "linux")]

@@ -288,7 +288,8 @@ impl Parser {
         }
         let mut ty = Type::Named(base.expect("a type"));
         while self.takes_sign('*') {
-            ty = Type::Pointer { to: Box::new(ty), constant: std::mem::take(&mut constant) };
+            ty = Type::Pointer { to: Box::new(ty), constant };
+            constant = self.takes("const");
         }
         if self.takes_sign('(') {
             self.sign('*');

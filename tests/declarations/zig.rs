@@ -10,7 +10,10 @@ use super::{Header, Item, Member, Type, What, camel_case};
 use std::fmt::Write;
 
 /// Pointers to several, with a length beside them: function or field, and the parameter's number.
-const MANY: &[(&str, usize)] = &[("gmx_select", 0), ("report", 1)];
+const MANY: &[(&str, usize)] = &[("gmx_select", 0), ("report", 1), ("gmx_signal_notify", 1)];
+
+/// Fields that point to several, with a null at the end.
+const LISTS: &[&str] = &["argv", "envp"];
 
 /// Fields without a default: a zero in them is a mistake, so Zig's compiler insists on a value.
 const TO_BE_GIVEN: &[(&str, &[&str])] = &[("gmx_select_case", &["chan", "elem", "op"]), ("gmx_barrier", &["n"])];
@@ -110,6 +113,7 @@ impl Zig<'_> {
             Type::Named(named) if self.structs.contains(&named.as_str()) => " = .{}",
             Type::Named(_) if ty.is("bool") => " = false",
             Type::Named(_) => " = 0",
+            Type::Array(of, _) if self.structs.iter().any(|name| of.is(name)) => " = @splat(.{})",
             Type::Array(..) => " = @splat(0)",
             _ if never_null(doc) => "",
             _ => " = null",
@@ -118,6 +122,7 @@ impl Zig<'_> {
             Type::Function { parameters, returns } if !ty.is_plain_function() => {
                 format!("?{}", self.function(name, parameters, returns))
             }
+            ty if LISTS.contains(&name.as_str()) => self.ty(ty, !never_null(doc)).replacen('*', "[*:null]", 1),
             ty => self.ty(ty, !never_null(doc)),
         };
         format!("    {}: {ty}{default},\n", quoted(name))

@@ -1,4 +1,4 @@
-"""examples/duplicates.py: what it finds, and that it can be ended."""
+"""examples/duplicates.py: what it finds, and that it can be ended. And the loop of asyncio in examples/host_loop."""
 
 import os
 import signal
@@ -7,7 +7,9 @@ import sys
 import tempfile
 import unittest
 
-EXAMPLE = os.path.join(os.path.dirname(__file__), "..", "examples", "duplicates.py")
+HERE = os.path.dirname(os.path.abspath(__file__))
+EXAMPLE = os.path.join(HERE, "..", "examples", "duplicates.py")
+HOST_LOOP = os.path.join(HERE, "..", "..", "..", "examples", "host_loop", "asyncio_loop.py")
 
 
 def start(*arguments):
@@ -51,6 +53,12 @@ class Duplicates(unittest.TestCase):
             program.send_signal(signal.SIGINT)
             out, err = program.communicate(timeout=120)
             self.assertEqual((program.returncode, out, err), (1, "", "incomplete: it was interrupted\n"))
+
+
+class HostLoop(unittest.TestCase):
+    def test_asyncio(self):
+        done = subprocess.run([sys.executable, HOST_LOOP], capture_output=True, text=True, timeout=120)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "20 squares, on one thread\n", ""))
 
 
 def open_files(pid):

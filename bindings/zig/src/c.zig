@@ -489,6 +489,55 @@ pub const gmx_dial_opts = extern struct {
 };
 pub extern fn gmx_getaddrinfo(node: ?[*:0]const u8, service: ?[*:0]const u8, hints: ?*const anyopaque, res: ?*?*anyopaque, timeout: i64) Status;
 pub extern fn gmx_dial(network: ?[*:0]const u8, host: ?[*:0]const u8, service: ?[*:0]const u8, opts: ?*const gmx_dial_opts, timeout: i64, out: ?*Poll) Status;
+// ---- Processes
+
+pub const GMX_PROCESS_SEARCH = 1;
+pub const GMX_PROCESS_GROUP = 2;
+pub const GMX_PROCESS_SESSION = 4;
+pub const GMX_STDIO_INHERIT = 0;
+pub const GMX_STDIO_NULL = 1;
+pub const GMX_STDIO_FD = 2;
+pub const GMX_STDIO_PIPE = 3;
+pub const GMX_STDIO_OUTPUT = 4;
+pub const gmx_process_stdio = extern struct {
+    kind: u32 = 0,
+    fd: i32 = 0,
+    pipe: ?*Poll = null,
+};
+pub const gmx_process_opts = extern struct {
+    struct_size: usize = @sizeOf(gmx_process_opts),
+    flags: u32 = 0,
+    reserved: u32 = 0,
+    path: ?[*:0]const u8 = null,
+    argv: ?[*:null]const ?[*:0]u8 = null,
+    envp: ?[*:null]const ?[*:0]u8 = null,
+    cwd: ?[*:0]const u8 = null,
+    stdio: [3]gmx_process_stdio = @splat(.{}),
+};
+pub const Process = u64;
+pub extern fn gmx_spawn_process(opts: ?*const gmx_process_opts, out: ?*Process) Status;
+pub extern fn gmx_process_wait(p: Process, status: ?*i32, timeout: i64) Status;
+pub extern fn gmx_process_kill(p: Process, sig: i32) Status;
+pub extern fn gmx_process_pid(p: Process) Status;
+pub extern fn gmx_process_pidfd(p: Process) Status;
+pub extern fn gmx_process_release(p: Process) Status;
+
+// ---- Signals
+
+pub const gmx_siginfo = extern struct {
+    signo: i32 = 0,
+    code: i32 = 0,
+    pid: i32 = 0,
+    count: u32 = 0,
+};
+pub extern fn gmx_signal_notify(chan: ?*Chan, sigs: ?[*]const i32, n: usize) Status;
+pub extern fn gmx_signal_stop(chan: ?*Chan) Status;
+
+// ---- The host's loop
+
+pub extern fn gmx_post(@"fn": ?Fn, arg: ?*anyopaque) Status;
+pub extern fn gmx_host_fd() Status;
+pub extern fn gmx_host_run(max: i32) Status;
 
 // ---- Seeing inside
 
@@ -575,6 +624,9 @@ comptime {
     laidOut(gmx_dial_opts, 16, &.{ 0, 8 });
     laidOut(gmx_scope_end, 24, &.{ 0, 8, 12, 16 });
     laidOut(gmx_select_case, 64, &.{ 0, 8, 16, 20, 24 });
+    laidOut(gmx_siginfo, 16, &.{ 0, 4, 8, 12 });
+    laidOut(gmx_process_stdio, 16, &.{ 0, 4, 8 });
+    laidOut(gmx_process_opts, 96, &.{ 0, 8, 12, 16, 24, 32, 40, 48 });
     laidOut(gmx_mem_stats, 120, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96, 104, 112 });
     laidOut(gmx_sched_stats, 272, &.{ 0, 8, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160, 168, 176, 184, 192, 200, 208, 216, 224, 232, 240, 248, 256, 264 });
 }

@@ -107,6 +107,24 @@ type
   DialOpts* {.importc: "gmx_dial_opts", header: "<gomax.h>".} = object
     struct_size*: csize_t
     delay*: int64
+  ProcessStdio* {.importc: "gmx_process_stdio", header: "<gomax.h>".} = object
+    kind*: uint32
+    fd*: int32
+    pipe*: ptr Handle
+  ProcessOpts* {.importc: "gmx_process_opts", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    flags*: uint32
+    reserved*: uint32
+    path*: cstring
+    argv*: ptr cstring
+    envp*: ptr cstring
+    cwd*: cstring
+    stdio*: array[3, ProcessStdio]
+  Siginfo* {.importc: "gmx_siginfo", header: "<gomax.h>".} = object
+    signo*: int32
+    code*: int32
+    pid*: int32
+    count*: uint32
   MemStats* {.importc: "gmx_mem_stats", header: "<gomax.h>".} = object
     struct_size*: csize_t
     stacks_reserved_bytes*: uint64
@@ -238,6 +256,14 @@ const
   LISTEN_REUSEPORT* = 4'u32
   LISTEN_V6ONLY* = 8'u32
   LISTEN_UNLINK* = 16'u32
+  PROCESS_SEARCH* = 1'u32
+  PROCESS_GROUP* = 2'u32
+  PROCESS_SESSION* = 4'u32
+  STDIO_INHERIT* = 0'u32
+  STDIO_NULL* = 1'u32
+  STDIO_FD* = 2'u32
+  STDIO_PIPE* = 3'u32
+  STDIO_OUTPUT* = 4'u32
 
 {.emit: """/*INCLUDESECTION*/
 #include <gomax.h>
@@ -315,6 +341,14 @@ _Static_assert(GMX_POLL_RDHUP == 8192, "gomax.h is not the one of this module");
 _Static_assert(GMX_LISTEN_REUSEPORT == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_LISTEN_V6ONLY == 8, "gomax.h is not the one of this module");
 _Static_assert(GMX_LISTEN_UNLINK == 16, "gomax.h is not the one of this module");
+_Static_assert(GMX_PROCESS_SEARCH == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_PROCESS_GROUP == 2, "gomax.h is not the one of this module");
+_Static_assert(GMX_PROCESS_SESSION == 4, "gomax.h is not the one of this module");
+_Static_assert(GMX_STDIO_INHERIT == 0, "gomax.h is not the one of this module");
+_Static_assert(GMX_STDIO_NULL == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_STDIO_FD == 2, "gomax.h is not the one of this module");
+_Static_assert(GMX_STDIO_PIPE == 3, "gomax.h is not the one of this module");
+_Static_assert(GMX_STDIO_OUTPUT == 4, "gomax.h is not the one of this module");
 """.}
 
 {.push importc, cdecl, header: "<gomax.h>", gcsafe, raises: [].}
@@ -604,6 +638,25 @@ proc gmx_listen_inherit*(index: csize_t, `out`: ptr Handle): Status
 
 proc gmx_getaddrinfo*(node: cstring, service: cstring, hints: pointer, res: ptr pointer, timeout: int64): Status
 proc gmx_dial*(network: cstring, host: cstring, service: cstring, opts: ptr DialOpts, timeout: int64, `out`: ptr Handle): Status
+# ---- Processes
+
+proc gmx_spawn_process*(opts: ptr ProcessOpts, `out`: ptr Handle): Status
+proc gmx_process_wait*(p: Handle, status: ptr int32, timeout: int64): Status
+proc gmx_process_kill*(p: Handle, sig: int32): Status
+proc gmx_process_pid*(p: Handle): Status
+proc gmx_process_pidfd*(p: Handle): Status
+proc gmx_process_release*(p: Handle): Status
+
+# ---- Signals
+
+proc gmx_signal_notify*(chan: RawChan, sigs: ptr int32, n: csize_t): Status
+proc gmx_signal_stop*(chan: RawChan): Status
+
+# ---- The host's loop
+
+proc gmx_post*(fn: Fn, arg: pointer): Status
+proc gmx_host_fd*(): Status
+proc gmx_host_run*(max: int32): Status
 
 # ---- Seeing inside
 
