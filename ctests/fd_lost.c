@@ -70,6 +70,7 @@ struct reader {
   gmx_g g;
   gmx_status status;
   int64_t timeout;
+  int done;
 };
 
 static struct reader readers[GS];
@@ -79,6 +80,7 @@ static void reads(void *arg) {
   char c = 0;
   r->status = gmx_read(r->pair.p[0], &c, 1, r->timeout);
   if (r->status == 1) CHECK_EQ(c, 'x');
+  store(&r->done, 1);
 }
 
 static void readers_wait(int64_t timeout) {
@@ -88,9 +90,10 @@ static void readers_wait(int64_t timeout) {
     r->pair.p[0] = own_fd(r->pair.fd[0]);
     r->pair.p[1] = 0;
     r->timeout = timeout;
+    r->done = 0;
     r->g = go_joinable(reads, r);
   }
-  for (int i = 0; i < GS; i++) spin_until(g_waits(readers[i].g));
+  for (int i = 0; i < GS; i++) spin_until(load(&readers[i].done) || g_waits(readers[i].g));
 }
 
 static void readers_end(gmx_status wanted) {
