@@ -206,7 +206,7 @@ impl Ends {
                 let [reads, writes] = proc::pipe().map_err(Error::Os)?;
                 let (childs, parents) = if i == 0 { (reads, writes) } else { (writes, reads) };
                 self.child[i] = childs;
-                self.parent[i] = fd::open(m, parents, false).inspect_err(|_| io::close(parents))?;
+                self.parent[i] = fd::open(m, parents, false, false).inspect_err(|_| io::close(parents))?;
                 Stdio::Fd(childs)
             }
         };
@@ -261,7 +261,8 @@ pub unsafe fn spawn(m: MRef, mut what: Spawn, want: [Want; 3]) -> Result<(u64, [
     };
     // PROC-A2
     let number = proc::pidfd(pid).unwrap_or(-1);
-    let pidfd = if number < 0 { 0 } else { fd::open(m, number, false).inspect_err(|_| io::close(number)).unwrap_or(0) };
+    let pidfd =
+        if number < 0 { 0 } else { fd::open(m, number, false, false).inspect_err(|_| io::close(number)).unwrap_or(0) };
     p.with(|p| {
         p.pid.set(pid);
         p.pidfd.set(pidfd);
