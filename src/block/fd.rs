@@ -87,19 +87,18 @@
 
 use super::cancel;
 use super::edges::Edges;
+use super::offload::{self, Lasts};
 use super::sema;
 use super::vain;
 use super::waitq::{self, How, Waited, deadline_of};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::handles::{self, Object};
-use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::m::MRef;
 use crate::gmp::sched::Sched;
-use crate::protocol::{park, syscall};
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnU8, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence, now};
-use crate::sys::arch::stack_pointer;
 use crate::sys::io::{self, Kind, Means, iovec, msghdr, sockaddr};
 use crate::sys::poll::{ERROR, HANGUP, IN, OUT, PEER_DONE, URGENT};
 use crate::sys::without::is_sealed;
@@ -532,14 +531,7 @@ impl Fd {
     }
 
     fn unlock(&self, m: MRef, way: Way) {
-        let lock = &self.way(way).0.lock;
-        // A waiter that comes meanwhile is woken by the release, in competition with newcomers.
-        if waitq::has_waiters(m.sched(), from_ref(lock) as u64) {
-            sema::release_handoff(m, lock);
-        } else {
-            let released = sema::release(m, lock);
-            debug_assert!(released.is_ok());
-        }
+        sema::pass_on(m, &self.way(way).0.lock);
     }
 
     /// FD-A3 to FD-A6 until the call has a result. `f` makes it, by the means that it is told; EINTR: once more.
@@ -596,7 +588,10 @@ impl Fd {
         let d = self.way(way).0;
         match means.unwrap_or(d.means.get()) {
             WHEN_READY => {}
-            IN_SYSCALL => return in_syscall(m, || f(Means::Plain)),
+            IN_SYSCALL => {
+                let (m, r) = offload::file(m, Lasts::Short, || f(Means::Plain));
+                return (m, r.unwrap_or(-(libc::ENOMEM as isize)));
+            }
             means if means == Means::Socket as u8 => return (m, f(Means::Socket)),
             means if means == Means::UnixStream as u8 => return (m, f(Means::UnixStream)),
             means if means == Means::Plain as u8 => return (m, f(Means::Plain)),
@@ -612,22 +607,8 @@ impl Fd {
             return (m, -(libc::EAGAIN as isize));
         }
         let part = if self.kind() == Kind::Pipe { Means::Part } else { Means::SmallPart };
-        in_syscall(m, || f(part))
+        offload::in_syscall(m, Lasts::Short, || f(part))
     }
-}
-
-/// Makes a call that may block the thread, as between `gmx_enter_syscall` and `gmx_exit_syscall`.
-///
-/// # Migrates
-#[inline(never)]
-fn in_syscall(m: MRef, f: impl FnOnce() -> isize) -> (MRef, isize) {
-    if m.ctx() == Ctx::Foreign {
-        return (m, f());
-    }
-    let gp = park::running(m);
-    syscall::entersyscall(m, gp, stack_pointer());
-    let r = f();
-    (park::exit_syscall(m, gp), r)
 }
 
 // ---- calls ----------------------------------------------------------------------------------------------------------

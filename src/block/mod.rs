@@ -15,6 +15,7 @@ pub mod fd;
 pub mod hook;
 pub mod join;
 pub mod mutex;
+pub mod offload;
 pub mod once;
 pub mod parallel;
 pub mod parking;

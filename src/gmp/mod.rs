@@ -25,6 +25,7 @@ pub mod lock;
 pub mod m;
 pub mod netpoll;
 pub mod p;
+pub mod permits;
 pub mod queue;
 pub mod sched;
 pub mod semtable;

@@ -20,6 +20,7 @@ use crate::gmp::keys::Keys;
 use crate::gmp::lock::SchedLock;
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::netpoll::NetPoll;
+use crate::gmp::permits::Offload;
 use crate::gmp::timers::NEVER;
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU64};
@@ -166,6 +167,7 @@ pub struct Sched {
     pub watchers: AtomicU32,
     pub watch: Line<Event>,
     pub net: Line<NetPoll>,
+    pub offload: Line<Offload>,
     pub gkeys: Keys,
     pub pkeys: Keys,
     /// The objects that the host holds by handles.
@@ -257,6 +259,7 @@ impl Sched {
             watchers: AtomicU32::new(0),
             watch: Line::new(Event::new()),
             net: Line::default(),
+            offload: Line::default(),
             gkeys: Keys::new(),
             pkeys: Keys::new(),
             slabs: Slabs::new(),
