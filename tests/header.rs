@@ -55,6 +55,7 @@ const SECTIONS: &[&str] = &[
     "poll",
     "io",
     "net",
+    "file",
     "stats",
     "trace",
 ];
@@ -100,6 +101,7 @@ fn layouts() -> Vec<Layout> {
         gmx_once { state, reserved, owner }
         gmx_waitgroup { state, sema, reserved }
         gmx_barrier { n, arrived, reserved }
+        gmx_io_op { op, status, p, buf, n, offset, done }
         gmx_scope_end { struct_size, by, status, g }
         gmx_select_case { chan, elem, op, reserved0, reserved }
         gmx_mem_stats {

@@ -3,15 +3,19 @@
 
 pub mod address;
 pub mod barrier;
+pub mod batch;
 pub mod cancel;
 pub mod chan;
 pub mod claim;
 pub mod class;
 pub mod cleanup;
 pub mod cond;
+pub mod copy;
+pub mod disk;
 pub mod done;
 pub mod edges;
 pub mod fd;
+pub mod file;
 pub mod hook;
 pub mod join;
 pub mod mutex;

@@ -22,6 +22,9 @@ pub mod stderr;
 pub mod without;
 
 #[cfg(target_os = "linux")]
+#[path = "linux_file.rs"]
+pub mod file;
+#[cfg(target_os = "linux")]
 #[path = "linux_io.rs"]
 pub mod io;
 #[cfg(target_os = "linux")]

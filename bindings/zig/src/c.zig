@@ -445,6 +445,37 @@ pub extern fn gmx_poll_shutdown(p: Poll, how: i32) Status;
 pub extern fn gmx_connect(p: Poll, addr: ?*const anyopaque, len: u32, timeout: i64) Status;
 pub extern fn gmx_accept(p: Poll, out: ?*Poll, addr: ?*anyopaque, len: ?*u32, timeout: i64) Status;
 
+// ---- Files
+
+pub const GMX_IO_READ = 0;
+pub const GMX_IO_WRITE = 1;
+pub const GMX_IO_FSYNC = 2;
+pub const GMX_IO_FDATASYNC = 3;
+pub const gmx_io_op = extern struct {
+    op: u32 = 0,
+    status: Status = 0,
+    p: Poll = 0,
+    buf: ?*anyopaque = null,
+    n: usize = 0,
+    offset: i64 = 0,
+    done: usize = 0,
+};
+pub extern fn gmx_open(path: ?[*:0]const u8, flags: i32, mode: u32, out: ?*Poll) Status;
+pub extern fn gmx_pread(p: Poll, buf: ?*anyopaque, n: usize, offset: i64) Status;
+pub extern fn gmx_preadv(p: Poll, v: ?*const anyopaque, n: i32, offset: i64) Status;
+pub extern fn gmx_pwrite(p: Poll, buf: ?*const anyopaque, n: usize, offset: i64, done: ?*usize) Status;
+pub extern fn gmx_pwritev(p: Poll, v: ?*const anyopaque, n: i32, offset: i64, done: ?*usize) Status;
+pub extern fn gmx_fsync(p: Poll) Status;
+pub extern fn gmx_fdatasync(p: Poll) Status;
+pub extern fn gmx_ftruncate(p: Poll, size: i64) Status;
+pub extern fn gmx_fallocate(p: Poll, mode: i32, offset: i64, n: i64) Status;
+pub extern fn gmx_statx(p: Poll, path: ?[*:0]const u8, flags: i32, mask: u32, out: ?*anyopaque) Status;
+pub extern fn gmx_rename(from: ?[*:0]const u8, to: ?[*:0]const u8, flags: u32) Status;
+pub extern fn gmx_unlink(path: ?[*:0]const u8, flags: i32) Status;
+pub extern fn gmx_mkdir(path: ?[*:0]const u8, mode: u32) Status;
+pub extern fn gmx_copy(from: Poll, to: Poll, n: u64, done: ?*u64, timeout: i64) Status;
+pub extern fn gmx_io_batch(ops: ?*gmx_io_op, n: usize, timeout: i64) Status;
+
 // ---- Seeing inside
 
 pub const gmx_mem_stats = extern struct {
@@ -521,6 +552,7 @@ comptime {
     laidOut(gmx_once, 16, &.{ 0, 4, 8 });
     laidOut(gmx_waitgroup, 16, &.{ 0, 8, 12 });
     laidOut(gmx_barrier, 16, &.{ 0, 4, 8 });
+    laidOut(gmx_io_op, 48, &.{ 0, 4, 8, 16, 24, 32, 40 });
     laidOut(gmx_scope_end, 24, &.{ 0, 8, 12, 16 });
     laidOut(gmx_select_case, 64, &.{ 0, 8, 16, 20, 24 });
     laidOut(gmx_mem_stats, 120, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96, 104, 112 });

@@ -99,6 +99,14 @@ type
     op*: uint32
     reserved0*: uint32
     reserved*: array[5, uint64]
+  IoOp* {.importc: "gmx_io_op", header: "<gomax.h>".} = object
+    op*: uint32
+    status*: Status
+    p*: Handle
+    buf*: pointer
+    n*: csize_t
+    offset*: int64
+    done*: csize_t
   MemStats* {.importc: "gmx_mem_stats", header: "<gomax.h>".} = object
     struct_size*: csize_t
     stacks_reserved_bytes*: uint64
@@ -211,6 +219,10 @@ const
   POLL_ERR* = 8'u32
   POLL_HUP* = 16'u32
   POLL_RDHUP* = 8192'u32
+  IO_READ* = 0'u32
+  IO_WRITE* = 1'u32
+  IO_FSYNC* = 2'u32
+  IO_FDATASYNC* = 3'u32
 
 {.emit: """/*INCLUDESECTION*/
 #include <gomax.h>
@@ -274,6 +286,10 @@ _Static_assert(GMX_POLL_OUT == 4, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_ERR == 8, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_HUP == 16, "gomax.h is not the one of this module");
 _Static_assert(GMX_POLL_RDHUP == 8192, "gomax.h is not the one of this module");
+_Static_assert(GMX_IO_READ == 0, "gomax.h is not the one of this module");
+_Static_assert(GMX_IO_WRITE == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_IO_FSYNC == 2, "gomax.h is not the one of this module");
+_Static_assert(GMX_IO_FDATASYNC == 3, "gomax.h is not the one of this module");
 """.}
 
 {.push importc, cdecl, header: "<gomax.h>", gcsafe, raises: [].}
@@ -542,6 +558,24 @@ proc gmx_sendto*(p: Handle, buf: pointer, n: csize_t, flags: int32, `addr`: poin
 proc gmx_poll_shutdown*(p: Handle, how: int32): Status
 proc gmx_connect*(p: Handle, `addr`: pointer, len: uint32, timeout: int64): Status
 proc gmx_accept*(p: Handle, `out`: ptr Handle, `addr`: pointer, len: ptr uint32, timeout: int64): Status
+
+# ---- Files
+
+proc gmx_open*(path: cstring, flags: int32, mode: uint32, `out`: ptr Handle): Status
+proc gmx_pread*(p: Handle, buf: pointer, n: csize_t, offset: int64): Status
+proc gmx_preadv*(p: Handle, v: pointer, n: int32, offset: int64): Status
+proc gmx_pwrite*(p: Handle, buf: pointer, n: csize_t, offset: int64, done: ptr csize_t): Status
+proc gmx_pwritev*(p: Handle, v: pointer, n: int32, offset: int64, done: ptr csize_t): Status
+proc gmx_fsync*(p: Handle): Status
+proc gmx_fdatasync*(p: Handle): Status
+proc gmx_ftruncate*(p: Handle, size: int64): Status
+proc gmx_fallocate*(p: Handle, mode: int32, offset: int64, n: int64): Status
+proc gmx_statx*(p: Handle, path: cstring, flags: int32, mask: uint32, `out`: pointer): Status
+proc gmx_rename*(`from`: cstring, to: cstring, flags: uint32): Status
+proc gmx_unlink*(path: cstring, flags: int32): Status
+proc gmx_mkdir*(path: cstring, mode: uint32): Status
+proc gmx_copy*(`from`: Handle, to: Handle, n: uint64, done: ptr uint64, timeout: int64): Status
+proc gmx_io_batch*(ops: ptr IoOp, n: csize_t, timeout: int64): Status
 
 # ---- Seeing inside
 
