@@ -3043,10 +3043,10 @@ GMX_API gmx_status gmx_timer_free(gmx_timer timer, bool *stopped);
  *
  * Two limits end a wait: the timeout of the call, and the deadline of the handle (gmx_poll_set_deadline).
  *
- * Regular files are always ready, as the system sees it: the section "Files" says how they are read and written. A call
- * on a borrowed descriptor that waits and cannot be told not to, such as a terminal, takes its thread for as long as it
- * lasts, as between gmx_enter_syscall and gmx_exit_syscall; it is made when there is something to do, but may outlast
- * its timeout.
+ * Regular files are always ready, as the system sees it: the section "Files" says how they are read and written. A
+ * call on a borrowed descriptor that waits and cannot be told not to, such as a terminal, takes its thread for as long
+ * as it lasts, as between gmx_enter_syscall and gmx_exit_syscall; it is made when there is something to do, but may
+ * outlast its timeout.
  */
 
 /**
@@ -3207,8 +3207,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t
  */
 
 /**
- * Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time. Of a file all
- * is there: fewer than n bytes come only at its end.
+ * Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time. Of a file
+ * all is there: fewer than n bytes come only at its end.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -3220,10 +3220,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_wait_fd(int32_t fd, uint32_t events, int64_t
  * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_read(gmx_poll p,
-                    void *buf,
-                    size_t n,
-                    int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_read(gmx_poll p, void *buf, size_t n, int64_t timeout);
 
 /**
  * Writes all n bytes, and waits where the descriptor takes no more. *done says how many bytes were written, whatever
@@ -3447,17 +3444,17 @@ GMX_MUST_USE GMX_API gmx_status gmx_accept(gmx_poll p,
 /* ---- Files ------------------------------------------------------------------------------------------------------ */
 
 /*
- * A file has a handle as a socket has: gmx_open gives it, gmx_close ends it, and gmx_read and gmx_write go on from where
- * the file is. The calls of this section read and write at an offset, and do what else is done with files.
+ * A file has a handle as a socket has: gmx_open gives it, gmx_close ends it, and gmx_read and gmx_write go on from
+ * where the file is. The calls of this section read and write at an offset, and do what else is done with files.
  *
  * The system never says that a file is ready later: a call on one takes its thread until it is done. A read of what is
- * in memory is made at once. Every other call runs beside the Ps, as between gmx_enter_syscall and gmx_exit_syscall, so
- * that other goroutines run meanwhile. No more than 32 such calls of goroutines are in the system at a time, however
- * many goroutines there are; the rest park until it is their turn. (GMXDEBUG=filecalls=N changes the number.)
+ * in memory is made at once. Every other call runs beside the Ps, as between gmx_enter_syscall and gmx_exit_syscall,
+ * so that other goroutines run meanwhile. No more than 32 such calls of goroutines are in the system at a time,
+ * however many goroutines there are; the rest park until it is their turn. (GMXDEBUG=filecalls=N changes the number.)
  *
- * So none of these calls has a timeout, and no token ends one: what the system has begun, it ends. A call that waits for
- * another one of the kind, as the open of one end of a FIFO does for the other end, keeps its turn all the while: open
- * a FIFO with O_NONBLOCK, or in gmx_blocking.
+ * So none of these calls has a timeout, and no token ends one: what the system has begun, it ends. A call that waits
+ * for another one of the kind, as the open of one end of a FIFO does for the other end, keeps its turn all the while:
+ * open a FIFO with O_NONBLOCK, or in gmx_blocking.
  *
  *     gmx_poll file;
  *     gmx_status status = gmx_open("/etc/hostname", O_RDONLY, 0, &file);
@@ -3531,16 +3528,16 @@ typedef struct gmx_io_op {
 GMX_MUST_USE GMX_API gmx_status gmx_open(const char *path, int32_t flags, uint32_t mode, gmx_poll *out);
 
 /**
- * Reads n bytes from the offset on, and fewer only if the file ends before. More than 1 GiB may take several calls. The
- * place of the file, from which gmx_read continues, does not matter and stays.
+ * Reads n bytes from the offset on, and fewer only if the file ends before. More than 1 GiB may take several calls.
+ * The place of the file, from which gmx_read continues, does not matter and stays.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
- * Returns: the number of bytes; 0 at the end of the file and behind it; GMX_EBADF if p is closed, or not open for this;
- * GMX_EINVAL if buf is NULL and n is not 0, or offset is negative; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other
- * errno of the system, negated, such as that of ESPIPE if p is no file.
+ * Returns: the number of bytes; 0 at the end of the file and behind it; GMX_EBADF if p is closed, or not open for
+ * this; GMX_EINVAL if buf is NULL and n is not 0, or offset is negative; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any
+ * other errno of the system, negated, such as that of ESPIPE if p is no file.
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_pread(gmx_poll p, void *buf, size_t n, int64_t offset);
@@ -3559,8 +3556,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_preadv(gmx_poll p, const struct iovec *v, in
 
 /**
  * Writes all n bytes, from the offset on. *done says how many bytes were written, whatever the status is; done may be
- * NULL. The place of the file does not matter and stays. If the file was opened with O_APPEND, the system writes at its
- * end instead.
+ * NULL. The place of the file does not matter and stays. If the file was opened with O_APPEND, the system writes at
+ * its end instead.
  *
  * The bytes are in the memory of the system then, not yet on a disk: see gmx_fsync.
  *
@@ -3647,7 +3644,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_fallocate(gmx_poll p, int32_t mode, int64_t 
  * - both: p is a directory, from which a relative path leads.
  *
  *     struct statx what;
- *     if (gmx_statx(file, NULL, 0, STATX_SIZE, &what) == GMX_OK) printf("%llu bytes\n", (unsigned long long)what.stx_size);
+ *     gmx_status status = gmx_statx(file, NULL, 0, STATX_SIZE, &what);
+ *     if (status == GMX_OK) printf("%llu bytes\n", (unsigned long long)what.stx_size);
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
  * Call from: G, attached thread, foreign thread.
@@ -3710,8 +3708,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_mkdir(const char *path, uint32_t mode);
  *
  * Between files and pipes any two may be copied; sockets have to be streams. A file is read and written at its place,
  * which moves on, as by gmx_read and gmx_write; readers of from and writers of to wait for their turn meanwhile. The
- * timeout limits the copy as a whole. What was read from a connection or a pipe and cannot be written any more is lost;
- * a file stays behind what was copied.
+ * timeout limits the copy as a whole. What was read from a connection or a pipe and cannot be written any more is
+ * lost; a file stays behind what was copied.
  *
  * A connection that the library owns gets O_NONBLOCK.
  *
@@ -3719,21 +3717,21 @@ GMX_MUST_USE GMX_API gmx_status gmx_mkdir(const char *path, uint32_t mode);
  *     gmx_status status = gmx_copy(file, conn, UINT64_MAX, &sent, 30000000000);
  *     if (status != GMX_OK) printf("%s after %llu bytes\n", gmx_strerror(status), (unsigned long long)sent);
  *
- * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout, but for files.
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout, except for files.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: yes.
  * Migrates: yes.
  * Cancellable: yes, while it waits for an event.
- * Returns: GMX_OK when n bytes are copied, or all that there are; and when less is: GMX_EPIPE if the other end of to is
- * closed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if one of them is closed, also meanwhile, or not open for this;
+ * Returns: GMX_OK when n bytes are copied, or all that there are; and when less is: GMX_EPIPE if the other end of to
+ * is closed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if one of them is closed, also meanwhile, or not open for this;
  * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_copy(gmx_poll from, gmx_poll to, uint64_t n, uint64_t *done, int64_t timeout);
 
 /**
- * Does n operations on files at the same time, in no order, and returns when all of them are done. Each has a status of
- * its own. Reads of what is in memory are made by the caller; the others by as many goroutines as there may be such
+ * Does n operations on files at the same time, in no order, and returns when all of them are done. Each has a status
+ * of its own. Reads of what is in memory are made by the caller; the others by as many goroutines as there may be such
  * calls at a time, so a disk has many of them to choose from.
  *
  * A read and a write of the same place, or an fsync and a write, may come in either order: use two batches.
@@ -3741,7 +3739,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_copy(gmx_poll from, gmx_poll to, uint64_t n,
  * timeout: after it no operation is begun any more, and those that were not have GMX_ETIMEDOUT; those that were are
  * waited for. The buffers are the caller's again when the call returns, and not before.
  *
- *     gmx_io_op ops[2] = {{GMX_IO_READ, 0, file, head, sizeof head, 0, 0}, {GMX_IO_READ, 0, file, tail, sizeof tail, at, 0}};
+ *     gmx_io_op ops[2] = {
+ *         {GMX_IO_READ, 0, file, head, sizeof head, 0, 0},
+ *         {GMX_IO_READ, 0, file, tail, sizeof tail, at, 0},
+ *     };
  *     gmx_status status = gmx_io_batch(ops, 2, GMX_FOREVER);
  *     if (status == GMX_OK && ops[1].status == GMX_OK) printf("%zu bytes\n", ops[1].done);
  *
@@ -3753,9 +3754,7 @@ GMX_MUST_USE GMX_API gmx_status gmx_copy(gmx_poll from, gmx_poll to, uint64_t n,
  * GMX_EINVAL if ops is NULL and n is not 0; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
  */
-GMX_MUST_USE GMX_API gmx_status gmx_io_batch(struct gmx_io_op *ops,
-                        size_t n,
-                        int64_t timeout);
+GMX_MUST_USE GMX_API gmx_status gmx_io_batch(struct gmx_io_op *ops, size_t n, int64_t timeout);
 
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
 

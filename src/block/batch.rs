@@ -7,8 +7,8 @@
 //! # Protocol
 //! * BATCH-B1 The caller makes all reads of what is in memory at once, one after the other.
 //! * BATCH-B2 For the operations that are left it makes helpers: Gs, as many as may be in the system at a time
-//!   ([`super::offload`]), less itself. Each, and the caller, takes the next operation until there are no more. A helper
-//!   that cannot be made is done without.
+//!   ([`super::offload`]), less itself. Each, and the caller, takes the next operation until there are no more. A
+//!   helper that cannot be made is done without.
 //! * BATCH-B3 An operation whose turn comes after the deadline is not begun.
 //! * BATCH-B4 The caller waits for the helpers, whatever happens: the operations are the host's, and the record of the
 //!   batch lies on the caller's stack. A helper counts itself out with its last access to both.

@@ -15,13 +15,13 @@
 //! | `Bytes` | all else | read and write |
 //!
 //! # Protocol
-//! * COPY-P1 The copy takes the lock of the readers of `from` and that of the writers of `to`, in this order (FD-A2): no
-//!   copy that holds the second waits for the first.
-//! * COPY-P2 It notes at each direction where it waits when it does not wait there, executes a fence, and only then looks
-//!   whether a handle is closed or a deadline has passed. The closer, or the setter of a deadline, changes that, wakes
-//!   the direction, executes a fence, and wakes the place that is noted there (FD-C2, FD-D1).
-//! * COPY-P3 A round reads both counts of edges, does COPY-P2's look, and makes one call. If that had nothing to do, the
-//!   copy waits at the side that was not ready, for an edge after the count (FD-A6).
+//! * COPY-P1 The copy takes the lock of the readers of `from` and that of the writers of `to`, in this order (FD-A2):
+//!   no copy that holds the second waits for the first.
+//! * COPY-P2 It notes at each direction where it waits when it does not wait there, executes a fence, and only then
+//!   looks whether a handle is closed or a deadline has passed. The closer, or the setter of a deadline, changes that,
+//!   wakes the direction, executes a fence, and wakes the place that is noted there (FD-C2, FD-D1).
+//! * COPY-P3 A round reads both counts of edges, does COPY-P2's look, and makes one call. If that had nothing to do,
+//!   the copy waits at the side that was not ready, for an edge after the count (FD-A6).
 //! * COPY-P4 A call that refuses these files makes the rest a copy of `Bytes`. So does the first end of a `Range`: the
 //!   system says so of files that it makes up, as in /proc.
 //! * COPY-P5 After each call requests to the P are served (FD-A7).

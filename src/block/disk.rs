@@ -1,9 +1,9 @@
 //! Reads and writes of files: what is in memory at once, the rest on a thread of its own.
 //!
 //! # Problem
-//! A read of a file mostly finds its bytes in memory, and then takes a microsecond; but it may wait for a disk. A syscall
-//! with a P to give away for each read would cost more than the read. And a read without waiting may end in the middle
-//! of what was asked for, where the bytes in memory end, although it is not the end of the file.
+//! A read of a file mostly finds its bytes in memory, and then takes a microsecond; but it may wait for a disk. A
+//! syscall with a P to give away for each read would cost more than the read. And a read without waiting may end in the
+//! middle of what was asked for, where the bytes in memory end, although it is not the end of the file.
 //!
 //! # Protocol
 //! * DISK-R1 A read first takes what is in memory (RWF_NOWAIT), on its P. If that is all, it is done.

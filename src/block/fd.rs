@@ -133,7 +133,8 @@ pub struct Fd {
 #[derive(Default)]
 pub(super) struct Direction {
     pub edges: Edges,
-    /// Where the holder of the lock waits, if it does so elsewhere: a copy between two descriptors (COPY-P2 of copy.rs).
+    /// Where the holder of the lock waits, if it does so elsewhere: a copy between two descriptors (COPY-P2 of
+    /// copy.rs).
     pub also: AtomicPtr<Edges>,
     /// A semaphore of one permit.
     lock: AtomicU32,

@@ -120,20 +120,19 @@ pub fn allocate(m: MRef, handle: u64, mode: i32, at: i64, size: i64) -> Result<(
 ///
 /// # Safety
 /// `path` is null or a text of the host's, and `out` has room for a `struct statx`.
-pub unsafe fn statx(
+pub unsafe fn stat(
     m: MRef,
     handle: u64,
     path: *const c_char,
     flags: i32,
     mask: u32,
-    out: *mut libc::statx,
+    out: *mut file::statx,
 ) -> Result<()> {
-    let (path, flags) = if path.is_null() { (file::no_path(), flags | libc::AT_EMPTY_PATH) } else { (path, flags) };
     // SAFETY: the caller's promise.
-    let stat = |number| unsafe { file::statx(number, path, flags, mask, out) };
+    let stat = |number| unsafe { file::stat(number, path, flags, mask, out) };
     match handle {
-        0 => by_path(m, || stat(libc::AT_FDCWD)),
-        handle => on(m, handle, Lasts::Short, stat),
+        0 => by_path(m, || stat(None)),
+        handle => on(m, handle, Lasts::Short, |number| stat(Some(number))),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Calls that block their thread, and how many of them do so at a time.
 //!
 //! # Problem
-//! A read from a disk, an fsync, a look-up of a name: the system has no way to say later that they are done, so a thread
-//! waits for each of them. The G that makes such a call stays on its thread, and the P goes to another thread. With a
-//! thousand Gs that would be a thousand threads.
+//! A read from a disk, an fsync, a look-up of a name: the system has no way to say later that they are done, so a
+//! thread waits for each of them. The G that makes such a call stays on its thread, and the P goes to another thread.
+//! With a thousand Gs that would be a thousand threads.
 //!
 //! # Protocol
 //! * OFFLOAD-R1 The G takes a permit of the kind of call. If there is none, it parks: it takes no thread.
@@ -14,8 +14,8 @@
 //! A thread of the host makes its calls as they are: it blocks anyway.
 //!
 //! # Invariants
-//! * OFFLOAD-I1 Of each kind, no more calls of Gs are in the system than there are permits. So there are at most as many
-//!   threads as Ps and permits together, beside those that other calls of the host block.
+//! * OFFLOAD-I1 Of each kind, no more calls of Gs are in the system than there are permits. So there are at most as
+//!   many threads as Ps and permits together, beside those that other calls of the host block.
 //! * OFFLOAD-I2 A call that has begun runs to its end, on the frame of its G: no timeout and no token ends it. Only the
 //!   wait for a permit may end earlier.
 //!

@@ -1,16 +1,16 @@
 //! Files
 //!
-//! A file has a handle as a socket has: gmx_open gives it, gmx_close ends it, and gmx_read and gmx_write go on from where
-//! the file is. The calls of this section read and write at an offset, and do what else is done with files.
+//! A file has a handle as a socket has: gmx_open gives it, gmx_close ends it, and gmx_read and gmx_write go on from
+//! where the file is. The calls of this section read and write at an offset, and do what else is done with files.
 //!
 //! The system never says that a file is ready later: a call on one takes its thread until it is done. A read of what is
-//! in memory is made at once. Every other call runs beside the Ps, as between gmx_enter_syscall and gmx_exit_syscall, so
-//! that other goroutines run meanwhile. No more than 32 such calls of goroutines are in the system at a time, however
-//! many goroutines there are; the rest park until it is their turn. (GMXDEBUG=filecalls=N changes the number.)
+//! in memory is made at once. Every other call runs beside the Ps, as between gmx_enter_syscall and gmx_exit_syscall,
+//! so that other goroutines run meanwhile. No more than 32 such calls of goroutines are in the system at a time,
+//! however many goroutines there are; the rest park until it is their turn. (GMXDEBUG=filecalls=N changes the number.)
 //!
-//! So none of these calls has a timeout, and no token ends one: what the system has begun, it ends. A call that waits for
-//! another one of the kind, as the open of one end of a FIFO does for the other end, keeps its turn all the while: open
-//! a FIFO with O_NONBLOCK, or in gmx_blocking.
+//! So none of these calls has a timeout, and no token ends one: what the system has begun, it ends. A call that waits
+//! for another one of the kind, as the open of one end of a FIFO does for the other end, keeps its turn all the while:
+//! open a FIFO with O_NONBLOCK, or in gmx_blocking.
 //!
 //! ```c
 //! gmx_poll file;
@@ -26,9 +26,8 @@ use super::io::{is_buffer, written};
 use super::*;
 use crate::block::{batch, copy, file, waitq};
 use crate::gmp::error::Error;
-use crate::sys::file::one;
+use crate::sys::file::{one, statx};
 use crate::sys::io::iovec;
-use libc::statx;
 use std::ffi::{c_char, c_void};
 
 /// Opens a file, and gives a handle to it, which owns its descriptor. flags and mode: as for open; exec closes it
@@ -69,8 +68,8 @@ pub unsafe extern "C" fn gmx_open(path: *const c_char, flags: i32, mode: u32, ou
     }
 }
 
-/// Reads n bytes from the offset on, and fewer only if the file ends before. More than 1 GiB may take several calls. The
-/// place of the file, from which gmx_read continues, does not matter and stays.
+/// Reads n bytes from the offset on, and fewer only if the file ends before. More than 1 GiB may take several calls.
+/// The place of the file, from which gmx_read continues, does not matter and stays.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
 /// Call from: G, attached thread, foreign thread.
@@ -78,9 +77,9 @@ pub unsafe extern "C" fn gmx_open(path: *const c_char, flags: i32, mode: u32, ou
 /// Migrates: yes.
 /// Cancellable: no.
 /// Owns: nothing.
-/// Returns: the number of bytes; 0 at the end of the file and behind it; GMX_EBADF if p is closed, or not open for this;
-/// GMX_EINVAL if buf is NULL and n is not 0, or offset is negative; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other
-/// errno of the system, negated, such as that of ESPIPE if p is no file.
+/// Returns: the number of bytes; 0 at the end of the file and behind it; GMX_EBADF if p is closed, or not open for
+/// this; GMX_EINVAL if buf is NULL and n is not 0, or offset is negative; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any
+/// other errno of the system, negated, such as that of ESPIPE if p is no file.
 /// Since: 0.2
 ///
 /// # Safety
@@ -126,8 +125,8 @@ pub unsafe extern "C" fn gmx_preadv(p: gmx_poll, v: *const iovec, n: i32, offset
 }
 
 /// Writes all n bytes, from the offset on. *done says how many bytes were written, whatever the status is; done may be
-/// NULL. The place of the file does not matter and stays. If the file was opened with O_APPEND, the system writes at its
-/// end instead.
+/// NULL. The place of the file does not matter and stays. If the file was opened with O_APPEND, the system writes at
+/// its end instead.
 ///
 /// The bytes are in the memory of the system then, not yet on a disk: see gmx_fsync.
 ///
@@ -280,7 +279,8 @@ pub extern "C" fn gmx_fallocate(p: gmx_poll, mode: i32, offset: i64, n: i64) -> 
 ///
 /// ```c
 /// struct statx what;
-/// if (gmx_statx(file, NULL, 0, STATX_SIZE, &what) == GMX_OK) printf("%llu bytes\n", (unsigned long long)what.stx_size);
+/// gmx_status status = gmx_statx(file, NULL, 0, STATX_SIZE, &what);
+/// if (status == GMX_OK) printf("%llu bytes\n", (unsigned long long)what.stx_size);
 /// ```
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn gmx_statx(
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => tried(unsafe { file::statx(*m, p, path, flags, mask, out) }),
+        Ok(m) => tried(unsafe { file::stat(*m, p, path, flags, mask, out) }),
         Err(status) => status,
     }
 }
@@ -402,8 +402,8 @@ pub unsafe extern "C" fn gmx_mkdir(path: *const c_char, mode: u32) -> gmx_status
 ///
 /// Between files and pipes any two may be copied; sockets have to be streams. A file is read and written at its place,
 /// which moves on, as by gmx_read and gmx_write; readers of from and writers of to wait for their turn meanwhile. The
-/// timeout limits the copy as a whole. What was read from a connection or a pipe and cannot be written any more is lost;
-/// a file stays behind what was copied.
+/// timeout limits the copy as a whole. What was read from a connection or a pipe and cannot be written any more is
+/// lost; a file stays behind what was copied.
 ///
 /// A connection that the library owns gets O_NONBLOCK.
 ///
@@ -413,14 +413,14 @@ pub unsafe extern "C" fn gmx_mkdir(path: *const c_char, mode: u32) -> gmx_status
 /// if (status != GMX_OK) printf("%s after %llu bytes\n", gmx_strerror(status), (unsigned long long)sent);
 /// ```
 ///
-/// Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout, but for files.
+/// Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout, except for files.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: yes.
 /// Migrates: yes.
 /// Cancellable: yes, while it waits for an event.
 /// Owns: nothing.
-/// Returns: GMX_OK when n bytes are copied, or all that there are; and when less is: GMX_EPIPE if the other end of to is
-/// closed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if one of them is closed, also meanwhile, or not open for this;
+/// Returns: GMX_OK when n bytes are copied, or all that there are; and when less is: GMX_EPIPE if the other end of to
+/// is closed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if one of them is closed, also meanwhile, or not open for this;
 /// GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
 /// Since: 0.2
 ///
@@ -466,8 +466,8 @@ pub struct gmx_io_op {
     pub done: usize,
 }
 
-/// Does n operations on files at the same time, in no order, and returns when all of them are done. Each has a status of
-/// its own. Reads of what is in memory are made by the caller; the others by as many goroutines as there may be such
+/// Does n operations on files at the same time, in no order, and returns when all of them are done. Each has a status
+/// of its own. Reads of what is in memory are made by the caller; the others by as many goroutines as there may be such
 /// calls at a time, so a disk has many of them to choose from.
 ///
 /// A read and a write of the same place, or an fsync and a write, may come in either order: use two batches.
@@ -476,7 +476,10 @@ pub struct gmx_io_op {
 /// waited for. The buffers are the caller's again when the call returns, and not before.
 ///
 /// ```c
-/// gmx_io_op ops[2] = {{GMX_IO_READ, 0, file, head, sizeof head, 0, 0}, {GMX_IO_READ, 0, file, tail, sizeof tail, at, 0}};
+/// gmx_io_op ops[2] = {
+///     {GMX_IO_READ, 0, file, head, sizeof head, 0, 0},
+///     {GMX_IO_READ, 0, file, tail, sizeof tail, at, 0},
+/// };
 /// gmx_status status = gmx_io_batch(ops, 2, GMX_FOREVER);
 /// if (status == GMX_OK && ops[1].status == GMX_OK) printf("%zu bytes\n", ops[1].done);
 /// ```

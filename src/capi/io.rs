@@ -48,8 +48,8 @@ pub(super) unsafe fn written(
     status
 }
 
-/// Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time. Of a file all
-/// is there: fewer than n bytes come only at its end.
+/// Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time. Of a file
+/// all is there: fewer than n bytes come only at its end.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
 /// Call from: G, attached thread, foreign thread.

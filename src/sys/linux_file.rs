@@ -95,12 +95,18 @@ pub fn allocate(fd: c_int, mode: c_int, at: i64, size: i64) -> i32 {
     unsafe { call(libc::SYS_fallocate, fd, [mode as usize, at as usize, size as usize, 0, 0]) as i32 }
 }
 
-/// `fd`: a directory, from which the path leads; or [`libc::AT_FDCWD`].
+#[allow(non_camel_case_types)]
+pub type statx = libc::statx;
+
+/// What a file is. `fd`: a directory, from which the path leads, or the file itself if the path is null; None: the path
+/// leads from the directory of the process.
 ///
 /// # Safety
-/// `path` is a text of the host's, and `out` has room for a `struct statx`.
-pub unsafe fn statx(fd: c_int, path: *const c_char, flags: c_int, mask: u32, out: *mut libc::statx) -> i32 {
+/// `path` is null or a text of the host's, and `out` has room for a `struct statx`.
+pub unsafe fn stat(fd: Option<c_int>, path: *const c_char, flags: c_int, mask: u32, out: *mut statx) -> i32 {
     held::nothing_for("statx");
+    let (path, flags) = if path.is_null() { (c"".as_ptr(), flags | libc::AT_EMPTY_PATH) } else { (path, flags) };
+    let fd = fd.unwrap_or(libc::AT_FDCWD);
     // SAFETY: the caller's promise.
     unsafe { call(libc::SYS_statx, fd, [path as usize, flags as usize, mask as usize, out as usize, 0]) as i32 }
 }
@@ -145,7 +151,8 @@ pub fn sendfile(from: c_int, to: c_int, n: usize) -> isize {
     unsafe { call(libc::SYS_sendfile, to, [from as usize, 0, n, 0, 0]) }
 }
 
-/// From or to a pipe. It does not wait for the pipe; for the other it may, unless that does not wait. It raises SIGPIPE.
+/// From or to a pipe. It does not wait for the pipe; for the other it may, unless that does not wait. It raises
+/// SIGPIPE.
 pub fn splice(from: c_int, to: c_int, n: usize) -> isize {
     held::nothing_for("splice");
     let flags = libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MOVE;
@@ -175,9 +182,4 @@ pub fn seek_by(fd: c_int, by: i64) {
 /// One place, as a vector.
 pub fn one(buf: *mut c_void, n: usize) -> iovec {
     iovec { iov_base: buf, iov_len: n }
-}
-
-/// The empty path, which names the descriptor itself.
-pub fn no_path() -> *const c_char {
-    c"".as_ptr()
 }
