@@ -287,7 +287,7 @@ BY_HAND = [
     ("block/fd.rs", "release", "if fd.users.fetch_or(CLOSED, Ordering::AcqRel) & CLOSED != 0 {", "if fd.users.fetch_or(CLOSED, Ordering::AcqRel) & CLOSED != 0 && !@ {", "FD-C1: one closer"),
     ("block/fd.rs", "release", "    fd.wake_all(m);", "    if !@ { fd.wake_all(m); }", "FD-C2: wake all"),
     ("block/fd.rs", "release", "while fd.users.load(Ordering::Acquire) != CLOSED {", "while !@ && fd.users.load(Ordering::Acquire) != CLOSED {", "FD-C3: wait for the last"),
-    ("block/fd.rs", "set_deadline", "                d.edges.wake(m);", "                if !@ { d.edges.wake(m); }", "FD-D1: wake the waiters"),
+    ("block/fd.rs", "set_deadline", "                d.wake(m);", "                if !@ { d.wake(m); }", "FD-D1: wake the waiters"),
     ("block/fd.rs", "event", "fd.ended.fetch_or(ends, Ordering::Relaxed);", "if !@ { fd.ended.fetch_or(ends, Ordering::Relaxed); }", "FD-E2: the end comes with the data"),
     ("block/fd.rs", "event", "if ends != 0 || bits & IN != 0 {", "if ends != 0 && !@ || bits & IN != 0 {", "FD-E2: a hang-up wakes readers"),
     ("block/fd.rs", "event", "bits & (OUT | HANGUP | ERROR)", "bits & (OUT | if @ { 0 } else { HANGUP | ERROR })", "FD-E2: a hang-up wakes writers"),

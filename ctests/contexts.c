@@ -331,6 +331,14 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(post_and_fd,            EVERYWHERE(ok))                                                         \
   X(post_null,              EVERYWHERE(inval))                                                      \
   X(host_run,               BLOCKS(ok))                                                             \
+  X(open_read_close,        BLOCKS(ok))                                                               \
+  X(file_none,              BLOCKS(badf))                                                             \
+  X(file_null,              EVERYWHERE(inval))                                                        \
+  X(paths_none,             BLOCKS(-ENOENT))                                                          \
+  X(copy_none,              BLOCKS(badf))                                                             \
+  X(copy_no_bytes,          BLOCKS(ok))                                                               \
+  X(io_batch,               BLOCKS(ok))                                                               \
+  X(io_batch_null,          EVERYWHERE(inval))                                                        \
   /* seeing inside */                                                                               \
   X(read_sched_stats,       EVERYWHERE(ok))                                                         \
   X(read_sched_stats_null,  EVERYWHERE(inval))                                                      \
@@ -1771,6 +1779,71 @@ CALL(host_run) {
   CHECK_EQ(gmx_host_run(0), 0);
   return s > 0 ? GMX_OK : s;
 }
+CALL(open_read_close) {
+  gmx_poll p;
+  char c;
+  struct iovec v = {&c, 1};
+  USED;
+  gmx_status s = gmx_open("/proc/self/exe", O_RDONLY, 0, &p);
+  if (s != GMX_OK) return s;
+  CHECK_EQ(gmx_pread(p, &c, 1, 1), 1);
+  CHECK_EQ(gmx_preadv(p, &v, 1, 2), 1);
+  return gmx_close(p);
+}
+/* The same status from each of these calls. */
+static gmx_status all_say(const gmx_status *statuses, int n) {
+  for (int i = 1; i < n; i++) CHECK_STATUS(statuses[i], statuses[0]);
+  return statuses[0];
+}
+CALL(file_none) {
+  char c = 0, what[512];
+  struct iovec v = {&c, 1};
+  USED;
+  const gmx_status all[] = {
+      gmx_pread(0, &c, 1, 0),  gmx_preadv(0, &v, 1, 0), gmx_pwrite(0, &c, 1, 0, NULL),
+      gmx_pwritev(0, &v, 1, 0, NULL), gmx_fsync(0),            gmx_fdatasync(0),
+      gmx_ftruncate(0, 0),     gmx_fallocate(0, 0, 0, 1), gmx_statx(1, NULL, 0, 0, (struct statx *)what),
+  };
+  return all_say(all, sizeof all / sizeof *all);
+}
+CALL(file_null) {
+  gmx_poll p;
+  char what[512];
+  USED;
+  const gmx_status all[] = {
+      gmx_open(NULL, 0, 0, &p), gmx_open("/", 0, 0, NULL), gmx_pread(0, NULL, 1, 0), gmx_preadv(0, NULL, 1, 0),
+      gmx_pwrite(0, NULL, 1, 0, NULL), gmx_pwritev(0, NULL, 1, 0, NULL), gmx_statx(0, "/", 0, 0, NULL),
+      gmx_statx(0, NULL, 0, 0, (struct statx *)what), gmx_rename(NULL, "/", 0), gmx_rename("/", NULL, 0),
+      gmx_unlink(NULL, 0), gmx_mkdir(NULL, 0),
+  };
+  return all_say(all, sizeof all / sizeof *all);
+}
+CALL(paths_none) {
+  gmx_poll p;
+  char what[512];
+  USED;
+  const gmx_status all[] = {
+      gmx_open("/nowhere/a", 0, 0, &p), gmx_rename("/nowhere/a", "/nowhere/b", 0), gmx_unlink("/nowhere/a", 0),
+      gmx_mkdir("/nowhere/a", 0), gmx_statx(0, "/nowhere/a", 0, 0, (struct statx *)what),
+  };
+  return all_say(all, sizeof all / sizeof *all);
+}
+CALL(copy_none) {
+  uint64_t done = 1;
+  gmx_status s = gmx_copy(f->near, 0, 1, &done, GMX_FOREVER);
+  CHECK_EQ(done, 0);
+  return s;
+}
+CALL(copy_no_bytes) { return gmx_copy(f->near, f->near, 0, NULL, GMX_FOREVER); }
+CALL(io_batch) {
+  char c;
+  gmx_io_op op = {GMX_IO_READ, GMX_OK, f->near, &c, 1, 0, 7};
+  gmx_status s = gmx_io_batch(&op, 1, GMX_FOREVER);
+  if (s == GMX_OK) CHECK(op.status == -ESPIPE && op.done == 0);
+  else CHECK(op.status == GMX_OK && op.done == 7);
+  return s;
+}
+CALL(io_batch_null) { return USED, gmx_io_batch(NULL, 1, 0); }
 
 CALL(read_sched_stats) {
   gmx_status s = gmx_read_sched_stats(&f->w.sched);

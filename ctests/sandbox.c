@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -56,7 +57,12 @@ static void is_not_in_the_list(int sig, siginfo_t *info, void *context) {
   Z(getpeername) Z(getpid) Z(getsockname) Z(getsockopt) Z(listen) Z(preadv2) Z(readv) Z(recvfrom) Z(recvmmsg)          \
   Z(recvmsg) Z(sendmmsg) Z(sendmsg) Z(sendto) Z(setsockopt) Z(shutdown) Z(socket) Z(unlinkat) Z(writev)
 
-enum { MOST = 96 };
+/* Where files have handles or are copied, also. */
+#define FILES                                                                                                         \
+  V(copy_file_range) V(fallocate) V(fdatasync) V(fsync) V(ftruncate) V(lseek) V(mkdirat) V(pipe2) V(preadv)           \
+  V(pwritev) V(renameat2) V(sendfile) V(splice) V(statx) V(unlinkat)
+
+enum { MOST = 112 };
 
 /* Every call that is not in the list ends in `otherwise`. */
 static void allow(const long *list, unsigned n, uint32_t otherwise) {
@@ -95,6 +101,9 @@ static void allow_the_list(bool descriptors) {
       SYS_unlink, SYS_lstat,
 #endif
 #undef Z
+#define V(name) SYS_##name,
+      FILES
+#undef V
   };
   /* those of the descriptors come last */
   unsigned without = 0;
@@ -282,6 +291,44 @@ static void listens_and_dials(void) {
   CHECK_OK(gmx_close(listener));
 }
 
+static void uses_files(void) {
+  char dir[64], name[80], other[80], c = 'f';
+  struct statx what;
+  struct iovec v = {&c, 1};
+  uint64_t n;
+  int ends[2];
+  gmx_poll file, copy;
+  snprintf(dir, sizeof dir, "/tmp/gomax-sandbox-%d", (int)getpid());
+  snprintf(name, sizeof name, "%s/a", dir);
+  snprintf(other, sizeof other, "%s/b", dir);
+  CHECK_OK(gmx_mkdir(dir, 0700));
+  CHECK_OK(gmx_open(name, O_RDWR | O_CREAT, 0600, &file));
+  CHECK_OK(gmx_rename(name, other, 0));
+  CHECK_OK(gmx_open(name, O_RDWR | O_CREAT, 0600, &copy));
+  gmx_status status = gmx_fallocate(file, 0, 0, 100);
+  CHECK(status == GMX_OK || status == GMX_ENOTSUP);
+  CHECK_OK(gmx_ftruncate(file, 3));
+  CHECK_OK(gmx_pwritev(file, &v, 1, 0, NULL));
+  CHECK_EQ(gmx_preadv(file, &v, 1, 0), 1);
+  CHECK_EQ(gmx_pread(file, &c, 1, 3), 0);
+  CHECK_OK(gmx_fsync(file));
+  CHECK_OK(gmx_fdatasync(file));
+  CHECK_OK(gmx_statx(file, NULL, 0, STATX_SIZE, &what));
+  CHECK_OK(gmx_copy(file, copy, 2, &n, GMX_FOREVER));
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  gmx_poll near = handle_of(ends[0], 0), far = handle_of(ends[1], 0);
+  CHECK_OK(gmx_copy(file, near, 1, &n, GMX_FOREVER));
+  CHECK_OK(gmx_copy(far, far, 1, &n, GMX_FOREVER));
+  CHECK_EQ(gmx_read(near, &c, 1, GMX_FOREVER), 1);
+  CHECK_OK(gmx_close(near));
+  CHECK_OK(gmx_close(far));
+  CHECK_OK(gmx_close(file));
+  CHECK_OK(gmx_close(copy));
+  CHECK_OK(gmx_unlink(name, 0));
+  CHECK_OK(gmx_unlink(other, 0));
+  CHECK_OK(gmx_unlink(dir, AT_REMOVEDIR));
+}
+
 static void uses_descriptors(void *arg) {
   (void)arg;
   listens_and_dials();
@@ -309,6 +356,7 @@ static void uses_descriptors(void *arg) {
     CHECK_OK(gmx_close(to));
     if (flags == 0) break;
   }
+  uses_files();
 }
 
 static void uses_signals_and_posts(void) {

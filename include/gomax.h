@@ -102,13 +102,14 @@
 #endif
 #endif
 
-/* Of the system: <sys/socket.h>, <sys/uio.h>, <poll.h>, <netdb.h>. */
+/* Of the system: <sys/socket.h>, <sys/uio.h>, <sys/stat.h>, <poll.h>, <netdb.h>. */
 struct addrinfo;
 struct sockaddr;
 struct iovec;
 struct msghdr;
 struct mmsghdr;
 struct pollfd;
+struct statx;
 
 #ifdef __cplusplus
 extern "C" {
@@ -3066,9 +3067,10 @@ GMX_API gmx_status gmx_timer_free(gmx_timer timer, bool *stopped);
  *
  * Two limits end a wait: the timeout of the call, and the deadline of the handle (gmx_poll_set_deadline).
  *
- * Regular files are always ready, as the system sees it: a call on one takes its thread for as long as it lasts, as
- * between gmx_enter_syscall and gmx_exit_syscall. So does a call on a borrowed descriptor that waits and cannot be
- * told not to, such as a terminal; it is made when there is something to do, but may outlast its timeout.
+ * Regular files are always ready, as the system sees it: the section "Files" says how they are read and written. A
+ * call on a borrowed descriptor that waits and cannot be told not to, such as a terminal, takes its thread for as long
+ * as it lasts, as between gmx_enter_syscall and gmx_exit_syscall; it is made when there is something to do, but may
+ * outlast its timeout.
  */
 
 /**
@@ -3263,7 +3265,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_poll_many(struct pollfd *fds, size_t n, int6
  */
 
 /**
- * Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time.
+ * Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time. Of a file
+ * all is there: fewer than n bytes come only at its end.
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
  * Call from: G, attached thread, foreign thread.
@@ -3680,6 +3683,158 @@ typedef struct gmx_listen_opts {
  *
  * Blocks: the calling goroutine; on a foreign thread, the thread; while a name is looked up, and no longer than
  * opts.timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the new handle and its descriptor are the caller's, until gmx_close.
+ * Returns: GMX_OK; -EADDRINUSE and the like, as the system says; GMX_EAI_* if there is no such name; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_EINVAL if service or out is NULL, or if opts is not right; GMX_ENOTSUP after a start with
+ * GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_listen_tcp(const char *host,
+                          const char *service,
+                          const struct gmx_listen_opts *opts,
+                          gmx_poll *out);
+
+/**
+ * A socket for datagrams of UDP, at an address of this machine: host and service are as for gmx_listen_tcp. opts may
+ * be NULL, its flags are GMX_LISTEN_REUSEPORT and GMX_LISTEN_V6ONLY.
+ *
+ *     gmx_poll socket;
+ *     if (gmx_udp_open(NULL, "9000", NULL, &socket) != GMX_OK) return;
+ *     char text[1500];
+ *     gmx_status n = gmx_recv(socket, text, sizeof text, 0, GMX_FOREVER);
+ *
+ * Blocks: as gmx_listen_tcp.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the new handle and its descriptor are the caller's, until gmx_close.
+ * Returns: as gmx_listen_tcp.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_udp_open(const char *host,
+                        const char *service,
+                        const struct gmx_listen_opts *opts,
+                        gmx_poll *out);
+
+/**
+ * Listens for connections of the Unix domain, as streams. A path that begins with an at sign is an abstract name,
+ * which has no file. opts may be NULL, its flags are GMX_ACCEPT_PATIENT and GMX_LISTEN_UNLINK.
+ *
+ * The file of the socket stays after gmx_close, and the next gmx_listen_unix finds the address in use. With
+ * GMX_LISTEN_UNLINK it removes the file, if it is one of a socket and no process answers there. (A listener that is
+ * there gets a connection that is closed at once.) Two processes that begin at the same time must agree by other means
+ * which of them listens.
+ *
+ * Owns: the new handle and its descriptor are the caller's, until gmx_close.
+ * Returns: GMX_OK; -EADDRINUSE; -ENAMETOOLONG if path is empty or has more than 107 bytes; GMX_EINVAL if path or out
+ * is NULL, or if opts is not right; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN;
+ * any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_listen_unix(const char *path, const struct gmx_listen_opts *opts, gmx_poll *out);
+
+/**
+ * Gives a handle to one of the sockets that the process was started with, by systemd's protocol: LISTEN_PID is this
+ * process, and LISTEN_FDS says how many there are. index counts them from 0. The environment stays as it is: ask for
+ * each index once, and unset both variables before starting other programs.
+ *
+ * Owns: the descriptor is the handle's if GMX_OK, and is closed by exec from here on.
+ * Returns: GMX_OK; -ENOENT if there is no such socket, or if the sockets are another process's; GMX_EBADF if it is not
+ * open; otherwise as gmx_poll_open.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_listen_inherit(size_t index, gmx_poll *out);
+
+/* ---- Names ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * gmx_getaddrinfo asks the resolver of the C library, which takes a thread for as long as it thinks; the goroutine
+ * waits without one. gmx_dial looks up a name and connects to the first of its addresses that answers.
+ *
+ *     gmx_poll conn;
+ *     gmx_status status = gmx_dial("tcp", "example.org", "https", NULL, 10000000000, &conn);
+ *     if (status != GMX_OK) printf("%s\n", gmx_strerror(status));
+ */
+
+/**
+ * Options for gmx_dial. Zero is the default of every field.
+ */
+typedef struct gmx_dial_opts {
+  /**
+   * sizeof(gmx_dial_opts), or 0.
+   */
+  size_t struct_size;
+  /**
+   * The time after which an attempt without an answer is joined by the next one. 0: 250 ms.
+   */
+  int64_t delay;
+} gmx_dial_opts;
+
+/**
+ * getaddrinfo: the addresses of a host and a service, either of which may be NULL. *res is a list, which the caller
+ * frees by freeaddrinfo. hints may be NULL.
+ *
+ * Numbers are answered at once, on the caller's stack. For names the library asks on another thread, at most 16
+ * questions at a time; the others wait. If the time is over, or the token canceled, the caller continues, and the
+ * answer that comes later is dropped. gmx_shutdown waits for it.
+ *
+ *     struct addrinfo *list;
+ *     gmx_status status = gmx_getaddrinfo("localhost", "http", NULL, &list, 5000000000);
+ *     if (status == GMX_OK) freeaddrinfo(list);
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the list is the caller's.
+ * Returns: GMX_OK; GMX_EAI_* for an error EAI_* of the resolver; the errno of the system, negated, for EAI_SYSTEM;
+ * GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if res is NULL; GMX_ENOTSUP for names after a start with
+ * GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_getaddrinfo(const char *node,
+                           const char *service,
+                           const struct addrinfo *hints,
+                           struct addrinfo **res,
+                           int64_t timeout);
+
+/**
+ * Connects to a name, and gives a handle to the connection. network is "tcp", "udp", one of the two with a 4 or a 6
+ * behind it for one family of addresses only, "unix", "unixgram" or "unixpacket". host and service are as for
+ * gmx_getaddrinfo; for unix sockets host is the path (after an at sign: an abstract name) and service is NULL.
+ *
+ * The addresses are tried one after the other, in turns of both families, each 250 ms after the one before or as soon
+ * as that has failed (RFC 8305). The first connection that is there is the result; all other attempts are closed. If
+ * all fail, the status tells of the first address.
+ *
+ * A socket of UDP is connected at once, and only the first message shows whether a process receives at the other end.
+ * A listener of the Unix domain whose queue is full refuses at once, with GMX_EAGAIN.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes.
+ * Owns: the new handle and its descriptor are the caller's, until gmx_close.
+ * Returns: GMX_OK; -ECONNREFUSED and the like, as the system says; GMX_EAI_* if there is no such name; GMX_ETIMEDOUT;
+ * GMX_ECANCELED; GMX_EINVAL if network is not one of these, if out is NULL, if host is NULL for a unix socket, or if
+ * opts is not right; -ENAMETOOLONG; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_dial(const char *network,
+                    const char *host,
+                    const char *service,
+                    const struct gmx_dial_opts *opts,
+                    int64_t timeout,
+                    gmx_poll *out);
+
 /* ---- Processes -------------------------------------------------------------------------------------------------- */
 
 /*
@@ -3844,153 +3999,6 @@ GMX_MUST_USE GMX_API gmx_status gmx_spawn_process(const struct gmx_process_opts 
  * Safepoint: yes.
  * Migrates: yes.
  * Cancellable: yes.
- * Owns: the new handle and its descriptor are the caller's, until gmx_close.
- * Returns: GMX_OK; -EADDRINUSE and the like, as the system says; GMX_EAI_* if there is no such name; GMX_ETIMEDOUT;
- * GMX_ECANCELED; GMX_EINVAL if service or out is NULL, or if opts is not right; GMX_ENOTSUP after a start with
- * GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.2
- */
-GMX_MUST_USE GMX_API gmx_status gmx_listen_tcp(const char *host,
-                          const char *service,
-                          const struct gmx_listen_opts *opts,
-                          gmx_poll *out);
-
-/**
- * A socket for datagrams of UDP, at an address of this machine: host and service are as for gmx_listen_tcp. opts may
- * be NULL, its flags are GMX_LISTEN_REUSEPORT and GMX_LISTEN_V6ONLY.
- *
- *     gmx_poll socket;
- *     if (gmx_udp_open(NULL, "9000", NULL, &socket) != GMX_OK) return;
- *     char text[1500];
- *     gmx_status n = gmx_recv(socket, text, sizeof text, 0, GMX_FOREVER);
- *
- * Blocks: as gmx_listen_tcp.
- * Call from: G, attached thread, foreign thread.
- * Safepoint: yes.
- * Migrates: yes.
- * Cancellable: yes.
- * Owns: the new handle and its descriptor are the caller's, until gmx_close.
- * Returns: as gmx_listen_tcp.
- * Since: 0.2
- */
-GMX_MUST_USE GMX_API gmx_status gmx_udp_open(const char *host,
-                        const char *service,
-                        const struct gmx_listen_opts *opts,
-                        gmx_poll *out);
-
-/**
- * Listens for connections of the Unix domain, as streams. A path that begins with an at sign is an abstract name,
- * which has no file. opts may be NULL, its flags are GMX_ACCEPT_PATIENT and GMX_LISTEN_UNLINK.
- *
- * The file of the socket stays after gmx_close, and the next gmx_listen_unix finds the address in use. With
- * GMX_LISTEN_UNLINK it removes the file, if it is one of a socket and no process answers there. (A listener that is
- * there gets a connection that is closed at once.) Two processes that begin at the same time must agree by other means
- * which of them listens.
- *
- * Owns: the new handle and its descriptor are the caller's, until gmx_close.
- * Returns: GMX_OK; -EADDRINUSE; -ENAMETOOLONG if path is empty or has more than 107 bytes; GMX_EINVAL if path or out
- * is NULL, or if opts is not right; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN;
- * any other errno of the system, negated.
- * Since: 0.2
- */
-GMX_MUST_USE GMX_API gmx_status gmx_listen_unix(const char *path, const struct gmx_listen_opts *opts, gmx_poll *out);
-
-/**
- * Gives a handle to one of the sockets that the process was started with, by systemd's protocol: LISTEN_PID is this
- * process, and LISTEN_FDS says how many there are. index counts them from 0. The environment stays as it is: ask for
- * each index once, and unset both variables before starting other programs.
- *
- * Owns: the descriptor is the handle's if GMX_OK, and is closed by exec from here on.
- * Returns: GMX_OK; -ENOENT if there is no such socket, or if the sockets are another process's; GMX_EBADF if it is not
- * open; otherwise as gmx_poll_open.
- * Since: 0.2
- */
-GMX_MUST_USE GMX_API gmx_status gmx_listen_inherit(size_t index, gmx_poll *out);
-
-/* ---- Names ------------------------------------------------------------------------------------------------------ */
-
-/*
- * gmx_getaddrinfo asks the resolver of the C library, which takes a thread for as long as it thinks; the goroutine
- * waits without one. gmx_dial looks up a name and connects to the first of its addresses that answers.
- *
- *     gmx_poll conn;
- *     gmx_status status = gmx_dial("tcp", "example.org", "https", NULL, 10000000000, &conn);
- *     if (status != GMX_OK) printf("%s\n", gmx_strerror(status));
- */
-
-/**
- * Options for gmx_dial. Zero is the default of every field.
- */
-typedef struct gmx_dial_opts {
-  /**
-   * sizeof(gmx_dial_opts), or 0.
-   */
-  size_t struct_size;
-  /**
-   * The time after which an attempt without an answer is joined by the next one. 0: 250 ms.
-   */
-  int64_t delay;
-} gmx_dial_opts;
-
-/**
- * getaddrinfo: the addresses of a host and a service, either of which may be NULL. *res is a list, which the caller
- * frees by freeaddrinfo. hints may be NULL.
- *
- * Numbers are answered at once, on the caller's stack. For names the library asks on another thread, at most 16
- * questions at a time; the others wait. If the time is over, or the token canceled, the caller continues, and the
- * answer that comes later is dropped. gmx_shutdown waits for it.
- *
- *     struct addrinfo *list;
- *     gmx_status status = gmx_getaddrinfo("localhost", "http", NULL, &list, 5000000000);
- *     if (status == GMX_OK) freeaddrinfo(list);
- *
- * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
- * Call from: G, attached thread, foreign thread.
- * Safepoint: yes.
- * Migrates: yes.
- * Cancellable: yes.
- * Owns: the list is the caller's.
- * Returns: GMX_OK; GMX_EAI_* for an error EAI_* of the resolver; the errno of the system, negated, for EAI_SYSTEM;
- * GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EINVAL if res is NULL; GMX_ENOTSUP for names after a start with
- * GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ESHUTDOWN; GMX_ENOTG, GMX_EINSYSCALL.
- * Since: 0.2
- */
-GMX_MUST_USE GMX_API gmx_status gmx_getaddrinfo(const char *node,
-                           const char *service,
-                           const struct addrinfo *hints,
-                           struct addrinfo **res,
-                           int64_t timeout);
-
-/**
- * Connects to a name, and gives a handle to the connection. network is "tcp", "udp", one of the two with a 4 or a 6
- * behind it for one family of addresses only, "unix", "unixgram" or "unixpacket". host and service are as for
- * gmx_getaddrinfo; for unix sockets host is the path (after an at sign: an abstract name) and service is NULL.
- *
- * The addresses are tried one after the other, in turns of both families, each 250 ms after the one before or as soon
- * as that has failed (RFC 8305). The first connection that is there is the result; all other attempts are closed. If
- * all fail, the status tells of the first address.
- *
- * A socket of UDP is connected at once, and only the first message shows whether a process receives at the other end.
- * A listener of the Unix domain whose queue is full refuses at once, with GMX_EAGAIN.
- *
- * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
- * Call from: G, attached thread, foreign thread.
- * Safepoint: yes.
- * Migrates: yes.
- * Cancellable: yes.
- * Owns: the new handle and its descriptor are the caller's, until gmx_close.
- * Returns: GMX_OK; -ECONNREFUSED and the like, as the system says; GMX_EAI_* if there is no such name; GMX_ETIMEDOUT;
- * GMX_ECANCELED; GMX_EINVAL if network is not one of these, if out is NULL, if host is NULL for a unix socket, or if
- * opts is not right; -ENAMETOOLONG; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START; GMX_ENOMEM; GMX_ENOTG,
- * GMX_EINSYSCALL.
- * Since: 0.2
- */
-GMX_MUST_USE GMX_API gmx_status gmx_dial(const char *network,
-                    const char *host,
-                    const char *service,
-                    const struct gmx_dial_opts *opts,
-                    int64_t timeout,
-                    gmx_poll *out);
  * Returns: GMX_OK; GMX_ETIMEDOUT; GMX_ECANCELED; -ECHILD if the host has taken the status; GMX_ESTALE if p was
  * released, also meanwhile; GMX_EINVAL if status is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL.
  * Since: 0.2
@@ -4183,6 +4191,321 @@ GMX_MUST_USE GMX_API gmx_status gmx_host_fd(void);
  * Since: 0.2
  */
 GMX_MUST_USE GMX_API gmx_status gmx_host_run(int32_t max);
+
+/* ---- Files ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * A file has a handle as a socket has: gmx_open gives it, gmx_close ends it, and gmx_read and gmx_write go on from
+ * where the file is. The calls of this section read and write at an offset, and do what else is done with files.
+ *
+ * The system never says that a file is ready later: a call on one takes its thread until it is done. A read of what is
+ * in memory is made at once. Every other call runs beside the Ps, as between gmx_enter_syscall and gmx_exit_syscall,
+ * so that other goroutines run meanwhile. No more than 32 such calls of goroutines are in the system at a time,
+ * however many goroutines there are; the rest park until it is their turn. (GMXDEBUG=filecalls=N changes the number.)
+ *
+ * So none of these calls has a timeout, and no token ends one: what the system has begun, it ends. A call that waits
+ * for another one of the kind, as the open of one end of a FIFO does for the other end, keeps its turn all the while:
+ * open a FIFO with O_NONBLOCK, or in gmx_blocking.
+ *
+ *     gmx_poll file;
+ *     gmx_status status = gmx_open("/etc/hostname", O_RDONLY, 0, &file);
+ *     if (status != GMX_OK) return status;
+ *     char name[256];
+ *     status = gmx_pread(file, name, sizeof name, 0);
+ *     if (status > 0) printf("%.*s", (int)status, name);
+ *     gmx_close(file);
+ */
+
+/**
+ * For gmx_io_op: what gmx_pread does.
+ */
+#define GMX_IO_READ 0
+
+/**
+ * What gmx_pwrite does.
+ */
+#define GMX_IO_WRITE 1
+
+/**
+ * What gmx_fsync does.
+ */
+#define GMX_IO_FSYNC 2
+
+/**
+ * What gmx_fdatasync does.
+ */
+#define GMX_IO_FDATASYNC 3
+
+/**
+ * An operation of gmx_io_batch.
+ */
+typedef struct gmx_io_op {
+  /**
+   * GMX_IO_READ and so on.
+   */
+  uint32_t op;
+  /**
+   * Written by gmx_io_batch: GMX_OK, also for a read that came to the end of the file; or what went wrong.
+   */
+  gmx_status status;
+  gmx_poll p;
+  /**
+   * Of a read or a write.
+   */
+  void *buf;
+  size_t n;
+  int64_t offset;
+  /**
+   * Written by gmx_io_batch: how many bytes were read or written, whatever the status is.
+   */
+  size_t done;
+} gmx_io_op;
+
+/**
+ * Opens a file, and gives a handle to it, which owns its descriptor. flags and mode: as for open; exec closes it
+ * (O_CLOEXEC), whatever flags is. A relative path leads from the directory of the process.
+ *
+ * What it opens may be a FIFO or a device: then the calls on its handle wait for events, as on any other of the kind.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: the handle and its descriptor are the caller's, until gmx_close.
+ * Returns: GMX_OK; GMX_EINVAL if path or out is NULL; GMX_ENOTSUP after a start with GMX_CONFIG_ALL_AT_START;
+ * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_open(const char *path, int32_t flags, uint32_t mode, gmx_poll *out);
+
+/**
+ * Reads n bytes from the offset on, and fewer only if the file ends before. More than 1 GiB may take several calls.
+ * The place of the file, from which gmx_read continues, does not matter and stays.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: the number of bytes; 0 at the end of the file and behind it; GMX_EBADF if p is closed, or not open for
+ * this; GMX_EINVAL if buf is NULL and n is not 0, or offset is negative; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any
+ * other errno of the system, negated, such as that of ESPIPE if p is no file.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_pread(gmx_poll p, void *buf, size_t n, int64_t offset);
+
+/**
+ * As gmx_pread, into n places one after the other.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: as gmx_pread; GMX_EINVAL if v is NULL, or n or offset is negative.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_preadv(gmx_poll p, const struct iovec *v, int32_t n, int64_t offset);
+
+/**
+ * Writes all n bytes, from the offset on. *done says how many bytes were written, whatever the status is; done may be
+ * NULL. The place of the file does not matter and stays. If the file was opened with O_APPEND, the system writes at
+ * its end instead.
+ *
+ * The bytes are in the memory of the system then, not yet on a disk: see gmx_fsync.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: GMX_OK when all is written; and when less is: GMX_EBADF if p is closed, or not open for this; GMX_EINVAL if
+ * buf is NULL and n is not 0, or offset is negative; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the
+ * system, negated, such as that of ENOSPC.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_pwrite(gmx_poll p, const void *buf, size_t n, int64_t offset, size_t *done);
+
+/**
+ * As gmx_pwrite, from n places one after the other.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: as gmx_pwrite; GMX_EINVAL if v is NULL, or n or offset is negative.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_pwritev(gmx_poll p, const struct iovec *v, int32_t n, int64_t offset, size_t *done);
+
+/**
+ * Waits until all that was written to the file is on its disk, as fsync.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: GMX_OK; GMX_EBADF if p is closed; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system,
+ * negated: of EIO, and bytes that were written before are lost.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_fsync(gmx_poll p);
+
+/**
+ * As gmx_fsync, without what is not needed to read the bytes again, such as the times of the file.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: as gmx_fsync.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_fdatasync(gmx_poll p);
+
+/**
+ * Makes the file so many bytes long: cuts it, or adds zeros.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: GMX_OK; GMX_EBADF if p is closed; GMX_EINVAL if it is not open for writing; GMX_ENOMEM; GMX_ENOTG,
+ * GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_ftruncate(gmx_poll p, int64_t size);
+
+/**
+ * Takes room on the disk for n bytes from the offset on, or gives it back: mode as for fallocate of Linux, 0 to take
+ * room and make the file that long.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: GMX_OK; GMX_EBADF if p is closed, or not open for writing; GMX_ENOTSUP where the file system cannot;
+ * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_fallocate(gmx_poll p, int32_t mode, int64_t offset, int64_t n);
+
+/**
+ * Asks what a file is, as statx, whose flags and mask these are. Which file:
+ *
+ * - p and no path (NULL): the file of the handle;
+ * - a path and no handle (0): the file of that name;
+ * - both: p is a directory, from which a relative path leads.
+ *
+ *     struct statx what;
+ *     gmx_status status = gmx_statx(file, NULL, 0, STATX_SIZE, &what);
+ *     if (status == GMX_OK) printf("%llu bytes\n", (unsigned long long)what.stx_size);
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: GMX_OK; GMX_EBADF if p is closed; GMX_EINVAL if out is NULL, or there is neither a handle nor a path;
+ * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_statx(gmx_poll p,
+                     const char *path,
+                     int32_t flags,
+                     uint32_t mask,
+                     struct statx *out);
+
+/**
+ * Gives a file another name. What has that name is replaced, unless flags is RENAME_NOREPLACE: flags as for renameat2.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: GMX_OK; GMX_EINVAL if a path is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system,
+ * negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_rename(const char *from, const char *to, uint32_t flags);
+
+/**
+ * Removes a name of a file, or with AT_REMOVEDIR as flags an empty directory.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: GMX_OK; GMX_EINVAL if path is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system,
+ * negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_unlink(const char *path, int32_t flags);
+
+/**
+ * Makes a directory.
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: GMX_OK; GMX_EINVAL if path is NULL; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system,
+ * negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_mkdir(const char *path, uint32_t mode);
+
+/**
+ * Copies n bytes from where one descriptor is to the other, or all until the end of the data (n is UINT64_MAX, or more
+ * than there is). The bytes stay in the system where it can do that: from file to file (copy_file_range), from a file
+ * to a connection (sendfile), from and to a pipe, and from connection to connection (splice). Otherwise they are read
+ * and written. *done says how many bytes have come to the other end, whatever the status is; done may be NULL.
+ *
+ * Between files and pipes any two may be copied; sockets have to be streams. A file is read and written at its place,
+ * which moves on, as by gmx_read and gmx_write; readers of from and writers of to wait for their turn meanwhile. The
+ * timeout limits the copy as a whole. What was read from a connection or a pipe and cannot be written any more is
+ * lost; a file stays behind what was copied.
+ *
+ * A connection that the library owns gets O_NONBLOCK.
+ *
+ *     uint64_t sent;
+ *     gmx_status status = gmx_copy(file, conn, UINT64_MAX, &sent, 30000000000);
+ *     if (status != GMX_OK) printf("%s after %llu bytes\n", gmx_strerror(status), (unsigned long long)sent);
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout, except for files.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Cancellable: yes, while it waits for an event.
+ * Returns: GMX_OK when n bytes are copied, or all that there are; and when less is: GMX_EPIPE if the other end of to
+ * is closed; GMX_ETIMEDOUT; GMX_ECANCELED; GMX_EBADF if one of them is closed, also meanwhile, or not open for this;
+ * GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other errno of the system, negated.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_copy(gmx_poll from, gmx_poll to, uint64_t n, uint64_t *done, int64_t timeout);
+
+/**
+ * Does n operations on files at the same time, in no order, and returns when all of them are done. Each has a status
+ * of its own. Reads of what is in memory are made by the caller; the others by as many goroutines as there may be such
+ * calls at a time, so a disk has many of them to choose from.
+ *
+ * A read and a write of the same place, or an fsync and a write, may come in either order: use two batches.
+ *
+ * timeout: after it no operation is begun any more, and those that were not have GMX_ETIMEDOUT; those that were are
+ * waited for. The buffers are the caller's again when the call returns, and not before.
+ *
+ *     gmx_io_op ops[2] = {
+ *         {GMX_IO_READ, 0, file, head, sizeof head, 0, 0},
+ *         {GMX_IO_READ, 0, file, tail, sizeof tail, at, 0},
+ *     };
+ *     gmx_status status = gmx_io_batch(ops, 2, GMX_FOREVER);
+ *     if (status == GMX_OK && ops[1].status == GMX_OK) printf("%zu bytes\n", ops[1].done);
+ *
+ * Blocks: the calling goroutine; on a foreign thread, the thread; until all operations that were begun are done.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Returns: GMX_OK when all were begun and are done, whatever their statuses are; GMX_ETIMEDOUT if some were not begun;
+ * GMX_EINVAL if ops is NULL and n is not 0; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_io_batch(struct gmx_io_op *ops, size_t n, int64_t timeout);
 
 /* ---- Seeing inside ---------------------------------------------------------------------------------------------- */
 

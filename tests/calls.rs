@@ -54,6 +54,7 @@ fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
 
 /// The files that name the type of a C function pointer, and how they call such a function.
 const POINTERS: &[(&str, &str)] = &[
+    ("block/batch.rs", ""), // what a G runs
     ("block/cleanup.rs", "call::plain"),
     ("block/hook.rs", ""),  // what a G runs
     ("block/names.rs", ""), // the same

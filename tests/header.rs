@@ -61,6 +61,7 @@ const SECTIONS: &[&str] = &[
     "process",
     "signal",
     "post",
+    "file",
     "stats",
     "trace",
 ];
@@ -108,6 +109,7 @@ fn layouts() -> Vec<Layout> {
         gmx_barrier { n, arrived, reserved }
         gmx_listen_opts { struct_size, flags, backlog, timeout }
         gmx_dial_opts { struct_size, delay }
+        gmx_io_op { op, status, p, buf, n, offset, done }
         gmx_scope_end { struct_size, by, status, g }
         gmx_select_case { chan, elem, op, reserved0, reserved }
         gmx_siginfo { signo, code, pid, count }

@@ -99,7 +99,9 @@
 //! is opened; here one that never waits is never added. The deadlines need no timers of their own.
 
 use super::cancel;
+use super::disk::{self, Parts};
 use super::edges::Edges;
+use super::offload::{self, Lasts};
 use super::sema;
 use super::vain;
 use super::waitq::{self, How, Waited, deadline_of};
@@ -107,13 +109,13 @@ use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::handles::{self, Object};
-use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::m::MRef;
 use crate::gmp::sched::Sched;
-use crate::protocol::{netpoll, park, syscall};
+use crate::protocol::netpoll;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnU8, OwnU64};
 use crate::sync::widen::widen;
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence, now};
-use crate::sys::arch::stack_pointer;
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence, now};
+use crate::sys::file;
 use crate::sys::io::{self, Kind, Means, iovec, msghdr, sockaddr};
 use crate::sys::poll::{ERROR, HANGUP, IN, OUT, PEER_DONE, URGENT};
 use crate::sys::without::is_sealed;
@@ -135,6 +137,8 @@ pub struct Fd {
     borrowed: OwnBool,
     /// O_NONBLOCK is set.
     nonblocking: OwnBool,
+    /// Its reads wait for a disk: it has said so (DISK-R3 of disk.rs).
+    waits: AtomicBool,
     watch: AtomicU32,
     /// Owner: the party that adds the descriptor to the epoll.
     watched: OwnI32,
@@ -152,8 +156,11 @@ pub struct Fd {
 }
 
 #[derive(Default)]
-struct Direction {
-    edges: Edges,
+pub(super) struct Direction {
+    pub edges: Edges,
+    /// Where the holder of the lock waits, if it does so elsewhere: a copy between two descriptors (COPY-P2 of
+    /// copy.rs).
+    pub also: AtomicPtr<Edges>,
     /// A semaphore of one permit.
     lock: AtomicU32,
     /// When its calls end; [`FOREVER`]: never. The last of several writers at a time wins.
@@ -177,10 +184,7 @@ const WHEN_READY: u8 = 100;
 /// A plain call in a syscall: it is always ready.
 const IN_SYSCALL: u8 = 101;
 
-/// The most bytes of one call: a status has room for the number.
-pub const MOST: usize = 1 << 30;
-/// The most parts of one call.
-const MOST_PARTS: usize = 1024;
+pub use super::disk::{MOST, MOST_PARTS};
 
 pub const FOREVER: i64 = waitq::FOREVER;
 
@@ -204,14 +208,41 @@ pub enum Way {
     Write,
 }
 
+impl Way {
+    pub fn reason(self) -> WaitReason {
+        match self {
+            Way::Read => WaitReason::IO_READ,
+            Way::Write => WaitReason::IO_WRITE,
+        }
+    }
+}
+
+impl Direction {
+    /// When its calls end; [`FOREVER`]: never.
+    pub fn deadline(&self) -> i64 {
+        self.deadline.get()
+    }
+
+    /// FD-C2, FD-D1: each waiter comes to FD-A3.
+    fn wake(&self, m: MRef) {
+        self.edges.wake(m);
+        // COPY-P2
+        fence(Ordering::SeqCst);
+        // SAFETY: null, or part of a descriptor's memory, which is only reused. It loses no more than a call by this.
+        if let Some(also) = unsafe { self.also.load(Ordering::Acquire).as_ref() } {
+            also.wake(m);
+        }
+    }
+}
+
 /// The end of a call's patience.
-struct Until {
+pub(super) struct Until {
     timeout: i64,
     at: Option<i64>,
 }
 
 impl Until {
-    fn new(timeout: i64) -> Until {
+    pub fn new(timeout: i64) -> Until {
         Until { timeout, at: None }
     }
 
@@ -279,6 +310,7 @@ pub fn make(m: MRef, number: i32, kind: Kind, borrowed: bool, nonblocking: impl 
     fd.polled.store(false, Ordering::Relaxed);
     fd.patient.set(false);
     fd.group.store(0, Ordering::Relaxed);
+    fd.waits.store(false, Ordering::Relaxed);
     let means = match kind {
         Kind::File => IN_SYSCALL,
         Kind::Tcp | Kind::Socket => Means::Socket as u8,
@@ -299,7 +331,7 @@ pub fn make(m: MRef, number: i32, kind: Kind, borrowed: bool, nonblocking: impl 
 }
 
 /// FD-A1.
-fn enter(m: MRef, handle: u64) -> Result<&'static Fd> {
+pub(super) fn enter(m: MRef, handle: u64) -> Result<&'static Fd> {
     let fds = m.sched().slab::<Fd>().map_err(|_| STALE)?;
     let fd = fds.get(handle).ok_or(STALE)?;
     widen!();
@@ -321,7 +353,7 @@ fn enter(m: MRef, handle: u64) -> Result<&'static Fd> {
 }
 
 /// The end of FD-A1.
-fn leave(m: MRef, fd: &Fd) {
+pub(super) fn leave(m: MRef, fd: &Fd) {
     if fd.users.fetch_sub(1, Ordering::AcqRel) == CLOSED | 1 {
         // FD-C3. The place may be the next descriptor's already: its closer looks again.
         let addr = from_ref(&fd.users) as u64;
@@ -422,7 +454,7 @@ pub fn set_deadline(m: MRef, handle: u64, which: u32, when: i64) -> Result<()> {
             if which & bit != 0 {
                 d.deadline.set(when);
                 widen!();
-                d.edges.wake(m);
+                d.wake(m);
             }
         }
         fd.ready.wake(m);
@@ -441,6 +473,24 @@ pub fn shutdown(m: MRef, handle: u64, how: i32) -> Result<()> {
         0 => Ok(()),
         e => Err(Error::Os(-e)),
     })
+}
+
+/// A call that takes no lock and waits for no event; with the number, and the memory of DISK-R3.
+///
+/// # Migrates
+pub(super) fn inside<R>(
+    m: MRef,
+    handle: u64,
+    f: impl FnOnce(MRef, i32, &AtomicBool) -> (MRef, Result<R>),
+) -> Result<R> {
+    let fd = enter(m, handle)?;
+    let (m, r) = f(m, fd.number.get(), &fd.waits);
+    leave(m, fd);
+    if r.is_ok() {
+        // FD-A7
+        vain::serve(m);
+    }
+    r
 }
 
 /// A call that neither waits nor takes a lock.
@@ -532,22 +582,31 @@ impl Fd {
         LOST
     }
 
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         let is = |kind: &Kind| self.kind.get() == *kind as u8;
         [Kind::File, Kind::Tcp, Kind::UnixStream, Kind::Socket, Kind::Pipe].into_iter().find(is).unwrap_or(Kind::Other)
     }
 
-    fn way(&self, way: Way) -> (&Direction, WaitReason) {
+    pub(super) fn direction(&self, way: Way) -> &Direction {
         match way {
-            Way::Read => (&self.read, WaitReason::IO_READ),
-            Way::Write => (&self.write, WaitReason::IO_WRITE),
+            Way::Read => &self.read,
+            Way::Write => &self.write,
         }
     }
 
+    pub(super) fn number(&self) -> i32 {
+        self.number.get()
+    }
+
+    /// Whether its flags may be changed (FD-I5).
+    pub(super) fn is_own(&self) -> bool {
+        !self.borrowed.get() && self.number.get() > 2
+    }
+
     fn wake_all(&self, m: MRef) {
-        for edges in [&self.read.edges, &self.write.edges, &self.ready] {
-            edges.wake(m);
-        }
+        self.read.wake(m);
+        self.write.wake(m);
+        self.ready.wake(m);
     }
 
     fn is_closed(&self) -> bool {
@@ -555,7 +614,7 @@ impl Fd {
     }
 
     /// The second half of FD-A3.
-    fn may(&self, d: &Direction) -> Result<()> {
+    pub(super) fn may(&self, d: &Direction) -> Result<()> {
         if self.is_closed() {
             return Err(STALE);
         }
@@ -628,7 +687,7 @@ impl Fd {
     /// FD-A5 and FD-A6. An error of the deadline is found by FD-A3.
     ///
     /// # Migrates
-    fn wait(
+    pub(super) fn wait(
         &self,
         m: MRef,
         edges: &Edges,
@@ -655,8 +714,8 @@ impl Fd {
     /// FD-A2.
     ///
     /// # Migrates
-    fn lock(&self, mut m: MRef, way: Way, until: &mut Until) -> (MRef, Result<()>) {
-        let (d, reason) = self.way(way);
+    pub(super) fn lock(&self, mut m: MRef, way: Way, until: &mut Until) -> (MRef, Result<()>) {
+        let (d, reason) = (self.direction(way), way.reason());
         loop {
             if sema::try_acquire(&d.lock) {
                 return (m, Ok(()));
@@ -676,15 +735,8 @@ impl Fd {
         }
     }
 
-    fn unlock(&self, m: MRef, way: Way) {
-        let lock = &self.way(way).0.lock;
-        // A waiter that comes meanwhile is woken by the release, in competition with newcomers.
-        if waitq::has_waiters(m.sched(), from_ref(lock) as u64) {
-            sema::release_handoff(m, lock);
-        } else {
-            let released = sema::release(m, lock);
-            debug_assert!(released.is_ok());
-        }
+    pub(super) fn unlock(&self, m: MRef, way: Way) {
+        sema::pass_on(m, &self.direction(way).lock);
     }
 
     /// FD-A3 to FD-A6 until the call has a result. `f` makes it, by the means that it is told; EINTR: once more.
@@ -698,7 +750,7 @@ impl Fd {
         until: &mut Until,
         mut f: impl FnMut(&Direction, u64, Means) -> isize,
     ) -> (MRef, Result<usize>) {
-        let (d, reason) = self.way(way);
+        let (d, reason) = (self.direction(way), way.reason());
         loop {
             // FD-A3
             let seen = d.edges.seen();
@@ -729,6 +781,20 @@ impl Fd {
         }
     }
 
+    /// A read of a file, by the holder of the lock.
+    ///
+    /// # Migrates
+    ///
+    /// # Safety
+    /// As for [`disk::read`].
+    unsafe fn read_file(&self, m: MRef, parts: Parts) -> (MRef, Result<usize>) {
+        match self.may(&self.read) {
+            // SAFETY: the caller's promise.
+            Ok(()) => unsafe { disk::read(m, self.number.get(), &self.waits, parts, file::HERE) },
+            Err(e) => (m, Err(e)),
+        }
+    }
+
     /// FD-I4. The reader has read the count of edges before.
     fn is_drained(&self, d: &Direction, seen: u64) -> bool {
         d.drained.get() == seen && self.ended.load(Ordering::Relaxed) == 0 && self.watch.load(Ordering::Acquire) == YES
@@ -737,11 +803,20 @@ impl Fd {
     /// One call of the system, which does not wait with a P. EAGAIN: there was nothing to do for it.
     ///
     /// # Migrates
-    fn attempt(&self, m: MRef, way: Way, means: Option<u8>, mut f: impl FnMut(Means) -> isize) -> (MRef, isize) {
-        let d = self.way(way).0;
+    pub(super) fn attempt(
+        &self,
+        m: MRef,
+        way: Way,
+        means: Option<u8>,
+        mut f: impl FnMut(Means) -> isize,
+    ) -> (MRef, isize) {
+        let d = self.direction(way);
         match means.unwrap_or(d.means.get()) {
             WHEN_READY => {}
-            IN_SYSCALL => return in_syscall(m, || f(Means::Plain)),
+            IN_SYSCALL => {
+                let (m, r) = offload::file(m, Lasts::Short, || f(Means::Plain));
+                return (m, r.unwrap_or(-(libc::ENOMEM as isize)));
+            }
             means if means == Means::Socket as u8 => return (m, f(Means::Socket)),
             means if means == Means::UnixStream as u8 => return (m, f(Means::UnixStream)),
             means if means == Means::Plain as u8 => return (m, f(Means::Plain)),
@@ -757,22 +832,8 @@ impl Fd {
             return (m, -(libc::EAGAIN as isize));
         }
         let part = if self.kind() == Kind::Pipe { Means::Part } else { Means::SmallPart };
-        in_syscall(m, || f(part))
+        offload::in_syscall(m, Lasts::Short, || f(part))
     }
-}
-
-/// Makes a call that may block the thread, as between `gmx_enter_syscall` and `gmx_exit_syscall`.
-///
-/// # Migrates
-#[inline(never)]
-fn in_syscall(m: MRef, f: impl FnOnce() -> isize) -> (MRef, isize) {
-    if m.ctx() == Ctx::Foreign {
-        return (m, f());
-    }
-    let gp = park::running(m);
-    syscall::entersyscall(m, gp, stack_pointer());
-    let r = f();
-    (park::exit_syscall(m, gp), r)
 }
 
 // ---- calls ----------------------------------------------------------------------------------------------------------
@@ -837,6 +898,11 @@ pub unsafe fn read(m: MRef, handle: u64, buf: *mut c_void, n: usize, timeout: i6
         return with(m, handle, |_| Ok(0));
     }
     locked(m, handle, Way::Read, timeout, |m, fd, until| {
+        if fd.kind() == Kind::File {
+            let v = file::one(buf, n);
+            // SAFETY: the caller's promise.
+            return unsafe { fd.read_file(m, Parts::new(&raw const v, 1)) };
+        }
         fd.repeat(m, Way::Read, None, until, |d, seen, by| {
             // SAFETY: the caller's promise.
             note_drained(d, seen, unsafe { io::read(fd.number.get(), by, buf, n) }, n)
@@ -852,24 +918,21 @@ pub unsafe fn read(m: MRef, handle: u64, buf: *mut c_void, n: usize, timeout: i6
 /// `v` has `n` elements, as readv wants them.
 pub unsafe fn readv(m: MRef, handle: u64, v: *const iovec, n: usize, timeout: i64) -> Result<usize> {
     // SAFETY: the caller's promise.
-    let wanted = unsafe { length(v, n) };
+    let wanted = unsafe { Parts::new(v, n).length() };
     if wanted == 0 {
         return with(m, handle, |_| Ok(0));
     }
     let parts = n.min(MOST_PARTS) as i32;
     locked(m, handle, Way::Read, timeout, |m, fd, until| {
+        if fd.kind() == Kind::File {
+            // SAFETY: the caller's promise.
+            return unsafe { fd.read_file(m, Parts::new(v, n)) };
+        }
         fd.repeat(m, Way::Read, None, until, |d, seen, by| {
             // SAFETY: the caller's promise.
             note_drained(d, seen, unsafe { io::readv(fd.number.get(), by, v, parts) }, wanted)
         })
     })
-}
-
-/// # Safety
-/// `v` has `n` elements.
-unsafe fn length(v: *const iovec, n: usize) -> usize {
-    // SAFETY: the caller's promise.
-    (0..n).fold(0usize, |sum, i| sum.saturating_add(unsafe { &*v.wrapping_add(i) }.iov_len))
 }
 
 /// Writes all `n` bytes. `done` says how many were written, also in an error.
@@ -892,29 +955,14 @@ pub unsafe fn write(m: MRef, handle: u64, buf: *const c_void, n: usize, timeout:
 /// # Safety
 /// `v` has `n` elements, as writev wants them.
 pub unsafe fn writev(m: MRef, handle: u64, v: *const iovec, n: usize, timeout: i64, done: &mut usize) -> Result<()> {
+    let mut parts = Parts::new(v, n);
     // SAFETY: the caller's promise.
-    let all = unsafe { length(v, n) };
-    // The part that is next, and how many bytes are in those before it.
-    let (mut part, mut before) = (0, 0);
+    let all = unsafe { parts.length() };
     write_all(m, handle, all, timeout, done, |fd, by, done| {
-        loop {
-            // SAFETY: there are bytes left, so there is such a part.
-            let len = unsafe { &*v.wrapping_add(part) }.iov_len;
-            if done - before < len {
-                break;
-            }
-            before += len;
-            part += 1;
-        }
-        let (skip, rest) = (done - before, v.wrapping_add(part));
-        if skip == 0 {
-            // SAFETY: the caller's promise.
-            return unsafe { io::writev(fd, by, rest, (n - part).min(MOST_PARTS) as i32) };
-        }
-        // SAFETY: as above.
-        let first = unsafe { &*rest };
-        // SAFETY: the part has more bytes than are skipped.
-        unsafe { io::write(fd, by, first.iov_base.wrapping_byte_add(skip), first.iov_len - skip) }
+        // SAFETY: the caller's promise.
+        let call = |v, n| unsafe { io::writev(fd, by, v, n) };
+        // SAFETY: the caller's promise.
+        unsafe { parts.after(done, call) }
     })
 }
 

@@ -3,21 +3,26 @@
 
 pub mod address;
 pub mod barrier;
+pub mod batch;
 pub mod cancel;
 pub mod chan;
 pub mod claim;
 pub mod class;
 pub mod cleanup;
 pub mod cond;
+pub mod copy;
 pub mod dial;
+pub mod disk;
 pub mod done;
 pub mod edges;
 pub mod fd;
+pub mod file;
 pub mod hook;
 pub mod join;
 pub mod listen;
 pub mod mutex;
 pub mod names;
+pub mod offload;
 pub mod once;
 pub mod parallel;
 pub mod parking;

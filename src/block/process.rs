@@ -403,7 +403,7 @@ fn watched_copy(m: MRef, number: i32) -> Result<u64> {
     if copy < 0 {
         return Err(Error::Os(-copy));
     }
-    let handle = fd::open(m, copy, false).inspect_err(|_| io::close(copy))?;
+    let handle = fd::open(m, copy, false, false).inspect_err(|_| io::close(copy))?;
     fd::watch(m, handle).inspect_err(|_| close(m, handle))?;
     Ok(handle)
 }

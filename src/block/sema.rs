@@ -37,17 +37,24 @@ pub fn try_acquire(s: &AtomicU32) -> bool {
 /// # Migrates
 #[inline]
 pub fn acquire(m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitReason) -> (MRef, Result<()>) {
+    // No token ends a wait for the world lock.
+    let kind = if reason.is(WaitReason::WORLD) { Kind::Own } else { Kind::Event };
+    acquire_by(m, s, How::new(kind, reason, deadline))
+}
+
+/// As [`acquire`], and says what else ends the wait.
+///
+/// # Migrates
+#[inline]
+pub fn acquire_by(m: MRef, s: &AtomicU32, how: How) -> (MRef, Result<()>) {
     if try_acquire(s) {
         return (m, Ok(()));
     }
-    acquire_slow(m, s, deadline, reason)
+    acquire_slow(m, s, how)
 }
 
-fn acquire_slow(mut m: MRef, s: &AtomicU32, deadline: Option<i64>, reason: WaitReason) -> (MRef, Result<()>) {
+fn acquire_slow(mut m: MRef, s: &AtomicU32, mut how: How) -> (MRef, Result<()>) {
     let addr = std::ptr::from_ref(s) as u64;
-    // No token ends a wait for the world lock.
-    let kind = if reason.is(WaitReason::WORLD) { Kind::Own } else { Kind::Event };
-    let mut how = How::new(kind, reason, deadline);
     loop {
         let waited;
         (m, waited) = waitq::wait(m, addr, how, || !try_acquire(s));
@@ -118,6 +125,18 @@ pub fn wake_inside(m: MRef, addr: u64) {
 pub fn release_handoff(m: MRef, s: &AtomicU32) {
     let given = give(m, s);
     debug_assert!(given.is_ok());
+}
+
+/// Releases a permit, to the first of those that wait now. A waiter that comes meanwhile competes with newcomers for
+/// it.
+#[inline]
+pub fn pass_on(m: MRef, s: &AtomicU32) {
+    if waitq::has_waiters(m.sched(), std::ptr::from_ref(s) as u64) {
+        release_handoff(m, s);
+    } else {
+        let released = release(m, s);
+        debug_assert!(released.is_ok());
+    }
 }
 
 /// Releases a permit. If there is a waiter, it gets the permit and the P as well: it runs next, in the caller's time

@@ -22,7 +22,7 @@ use crate::sys::io::{iovec, msghdr, sockaddr};
 use std::ffi::c_void;
 
 /// Whether a buffer is there, or has no bytes.
-fn is_buffer(buf: *const c_void, n: usize) -> bool {
+pub(super) fn is_buffer(buf: *const c_void, n: usize) -> bool {
     !buf.is_null() || n == 0
 }
 
@@ -30,7 +30,7 @@ fn is_buffer(buf: *const c_void, n: usize) -> bool {
 ///
 /// # Safety
 /// `done` is null or writable.
-unsafe fn moved(
+pub(super) unsafe fn moved(
     right: bool,
     done: *mut usize,
     call: impl FnOnce(MRef, &mut usize) -> crate::gmp::Result<()>,
@@ -48,7 +48,8 @@ unsafe fn moved(
     status
 }
 
-/// Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time.
+/// Reads what is there, at most n bytes, and waits while there is nothing. At most 1 GiB is read at a time. Of a file
+/// all is there: fewer than n bytes come only at its end.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread; no longer than timeout.
 /// Call from: G, attached thread, foreign thread.

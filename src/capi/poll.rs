@@ -22,9 +22,10 @@
 //!
 //! Two limits end a wait: the timeout of the call, and the deadline of the handle (gmx_poll_set_deadline).
 //!
-//! Regular files are always ready, as the system sees it: a call on one takes its thread for as long as it lasts, as
-//! between gmx_enter_syscall and gmx_exit_syscall. So does a call on a borrowed descriptor that waits and cannot be
-//! told not to, such as a terminal; it is made when there is something to do, but may outlast its timeout.
+//! Regular files are always ready, as the system sees it: the section "Files" says how they are read and written. A
+//! call on a borrowed descriptor that waits and cannot be told not to, such as a terminal, takes its thread for as long
+//! as it lasts, as between gmx_enter_syscall and gmx_exit_syscall; it is made when there is something to do, but may
+//! outlast its timeout.
 
 use super::*;
 use crate::block::fd;

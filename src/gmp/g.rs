@@ -140,6 +140,7 @@ reasons! {
     ONCE = "once",
     SCOPE = "scope",
     CLASS = "turn in a class",
+    OFFLOAD = "turn for a blocking call",
     WAITGROUP = "wait group",
     JOIN = "join",
     SLEEP = "sleep",

@@ -26,6 +26,7 @@ pub mod m;
 pub mod netpoll;
 pub mod orphans;
 pub mod p;
+pub mod permits;
 pub mod posts;
 pub mod queue;
 pub mod sched;

@@ -21,6 +21,7 @@ use crate::gmp::lock::SchedLock;
 use crate::gmp::m::{Kind, M, MRef};
 use crate::gmp::netpoll::NetPoll;
 use crate::gmp::orphans::Orphans;
+use crate::gmp::permits::Offload;
 use crate::gmp::posts::Posts;
 use crate::gmp::timers::NEVER;
 use crate::sync::fence;
@@ -172,6 +173,7 @@ pub struct Sched {
     pub posts: Line<Posts>,
     /// The children that the host has let go of.
     pub orphans: Line<Orphans>,
+    pub offload: Line<Offload>,
     pub gkeys: Keys,
     pub pkeys: Keys,
     /// The objects that the host holds by handles.
@@ -265,6 +267,7 @@ impl Sched {
             net: Line::default(),
             posts: Line::default(),
             orphans: Line::default(),
+            offload: Line::default(),
             gkeys: Keys::new(),
             pkeys: Keys::new(),
             slabs: Slabs::new(),

@@ -11,6 +11,7 @@
 
 use super::report::{Report, Text, Words};
 use crate::fiber::stack::{GuardKind, Rules};
+use crate::gmp::permits::FILES;
 use crate::gmp::sched::Sched;
 use std::ffi::{CStr, c_void};
 use std::fmt::{self, Write};
@@ -106,6 +107,7 @@ impl Options {
         sched.schedtrace_ms.set(env.debug.schedtrace_ms);
         sched.scheddetail.set(env.debug.scheddetail);
         crate::sync::record_holds(env.debug.locks);
+        sched.offload.files.reset(env.debug.file_calls as u32);
         super::report::show_addresses(self.addresses || env.debug.addresses);
     }
 
@@ -154,6 +156,8 @@ pub struct Debug {
     /// Whether memory comes from malloc; None: under a checker.
     pub malloc: Option<bool>,
     addresses: bool,
+    /// How many calls on files may block threads at a time.
+    file_calls: u64,
 }
 
 impl Debug {
@@ -170,6 +174,7 @@ impl Debug {
         locks: false,
         malloc: None,
         addresses: false,
+        file_calls: FILES as u64,
     };
 }
 
@@ -262,6 +267,12 @@ const SETTINGS: &[Setting] = &[
         value: Value::Switch,
         what: "1: dumps and reports contain addresses, not only names for what is the same",
         set: |d, v| d.addresses = v == 1,
+    },
+    Setting {
+        name: "filecalls",
+        value: Value::Number { unit: "N", most: 10_000 },
+        what: "how many calls on files may block threads at a time; 0 is taken as 1",
+        set: |d, v| d.file_calls = v.max(1),
     },
 ];
 

@@ -284,13 +284,23 @@ pub unsafe fn writev(fd: c_int, by: Means, v: *const iovec, n: c_int) -> isize {
 
 /// Makes a write to a pipe, which raises no signal if there is no reader: the signal would end the process.
 pub fn without_signal(write: impl FnOnce() -> isize) -> isize {
+    without_sigpipe(write, |n| n == -(libc::EPIPE as isize))
+}
+
+/// As [`without_signal`], for a call that may write some of its parts before it finds that there is no reader.
+pub fn without_signal_in_parts(write: impl FnOnce() -> isize) -> isize {
+    without_sigpipe(write, |_| c::has_signal(&c::pending_signals(), libc::SIGPIPE))
+}
+
+/// `raised`: whether the signal has come, if none was there before.
+fn without_sigpipe(write: impl FnOnce() -> isize, raised: impl FnOnce(isize) -> bool) -> isize {
     let errno = KeepErrno::new();
     let pipe = c::signals([libc::SIGPIPE]);
     let before = c::mask_signals(libc::SIG_BLOCK, &pipe);
     // A signal that came for another reason stays.
     let earlier = c::has_signal(&before, libc::SIGPIPE) && c::has_signal(&c::pending_signals(), libc::SIGPIPE);
     let n = write();
-    if n == -(libc::EPIPE as isize) && !earlier {
+    if !earlier && raised(n) {
         let now: libc::timespec = c::zeros();
         // SAFETY: the set and the time are readable, and nothing is written.
         while unsafe { libc::sigtimedwait(&pipe, ptr::null_mut(), &now) } < 0 && errno.now() == libc::EINTR {}

@@ -24,6 +24,8 @@ pub mod without;
 #[cfg(target_os = "linux")]
 #[path = "linux_event.rs"]
 pub mod event;
+#[path = "linux_file.rs"]
+pub mod file;
 #[cfg(target_os = "linux")]
 #[path = "linux_io.rs"]
 pub mod io;

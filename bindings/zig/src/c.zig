@@ -489,6 +489,7 @@ pub const gmx_dial_opts = extern struct {
 };
 pub extern fn gmx_getaddrinfo(node: ?[*:0]const u8, service: ?[*:0]const u8, hints: ?*const anyopaque, res: ?*?*anyopaque, timeout: i64) Status;
 pub extern fn gmx_dial(network: ?[*:0]const u8, host: ?[*:0]const u8, service: ?[*:0]const u8, opts: ?*const gmx_dial_opts, timeout: i64, out: ?*Poll) Status;
+
 // ---- Processes
 
 pub const GMX_PROCESS_SEARCH = 1;
@@ -538,6 +539,37 @@ pub extern fn gmx_signal_stop(chan: ?*Chan) Status;
 pub extern fn gmx_post(@"fn": ?Fn, arg: ?*anyopaque) Status;
 pub extern fn gmx_host_fd() Status;
 pub extern fn gmx_host_run(max: i32) Status;
+
+// ---- Files
+
+pub const GMX_IO_READ = 0;
+pub const GMX_IO_WRITE = 1;
+pub const GMX_IO_FSYNC = 2;
+pub const GMX_IO_FDATASYNC = 3;
+pub const gmx_io_op = extern struct {
+    op: u32 = 0,
+    status: Status = 0,
+    p: Poll = 0,
+    buf: ?*anyopaque = null,
+    n: usize = 0,
+    offset: i64 = 0,
+    done: usize = 0,
+};
+pub extern fn gmx_open(path: ?[*:0]const u8, flags: i32, mode: u32, out: ?*Poll) Status;
+pub extern fn gmx_pread(p: Poll, buf: ?*anyopaque, n: usize, offset: i64) Status;
+pub extern fn gmx_preadv(p: Poll, v: ?*const anyopaque, n: i32, offset: i64) Status;
+pub extern fn gmx_pwrite(p: Poll, buf: ?*const anyopaque, n: usize, offset: i64, done: ?*usize) Status;
+pub extern fn gmx_pwritev(p: Poll, v: ?*const anyopaque, n: i32, offset: i64, done: ?*usize) Status;
+pub extern fn gmx_fsync(p: Poll) Status;
+pub extern fn gmx_fdatasync(p: Poll) Status;
+pub extern fn gmx_ftruncate(p: Poll, size: i64) Status;
+pub extern fn gmx_fallocate(p: Poll, mode: i32, offset: i64, n: i64) Status;
+pub extern fn gmx_statx(p: Poll, path: ?[*:0]const u8, flags: i32, mask: u32, out: ?*anyopaque) Status;
+pub extern fn gmx_rename(from: ?[*:0]const u8, to: ?[*:0]const u8, flags: u32) Status;
+pub extern fn gmx_unlink(path: ?[*:0]const u8, flags: i32) Status;
+pub extern fn gmx_mkdir(path: ?[*:0]const u8, mode: u32) Status;
+pub extern fn gmx_copy(from: Poll, to: Poll, n: u64, done: ?*u64, timeout: i64) Status;
+pub extern fn gmx_io_batch(ops: ?*gmx_io_op, n: usize, timeout: i64) Status;
 
 // ---- Seeing inside
 
@@ -622,6 +654,7 @@ comptime {
     laidOut(gmx_barrier, 16, &.{ 0, 4, 8 });
     laidOut(gmx_listen_opts, 24, &.{ 0, 8, 12, 16 });
     laidOut(gmx_dial_opts, 16, &.{ 0, 8 });
+    laidOut(gmx_io_op, 48, &.{ 0, 4, 8, 16, 24, 32, 40 });
     laidOut(gmx_scope_end, 24, &.{ 0, 8, 12, 16 });
     laidOut(gmx_select_case, 64, &.{ 0, 8, 16, 20, 24 });
     laidOut(gmx_siginfo, 16, &.{ 0, 4, 8, 12 });

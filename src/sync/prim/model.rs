@@ -244,6 +244,11 @@ macro_rules! atomic {
 }
 
 atomic!(AtomicPtr<T>, *mut T);
+impl<T> Default for AtomicPtr<T> {
+    fn default() -> Self {
+        Self::new(std::ptr::null_mut())
+    }
+}
 atomic!(AtomicBool, bool, fetch_or fetch_and);
 atomic!(AtomicI32, i32, fetch_add fetch_sub);
 atomic!(AtomicI64, i64, fetch_add fetch_sub fetch_max);

@@ -125,6 +125,14 @@ type
     code*: int32
     pid*: int32
     count*: uint32
+  IoOp* {.importc: "gmx_io_op", header: "<gomax.h>".} = object
+    op*: uint32
+    status*: Status
+    p*: Handle
+    buf*: pointer
+    n*: csize_t
+    offset*: int64
+    done*: csize_t
   MemStats* {.importc: "gmx_mem_stats", header: "<gomax.h>".} = object
     struct_size*: csize_t
     stacks_reserved_bytes*: uint64
@@ -264,6 +272,10 @@ const
   STDIO_FD* = 2'u32
   STDIO_PIPE* = 3'u32
   STDIO_OUTPUT* = 4'u32
+  IO_READ* = 0'u32
+  IO_WRITE* = 1'u32
+  IO_FSYNC* = 2'u32
+  IO_FDATASYNC* = 3'u32
 
 {.emit: """/*INCLUDESECTION*/
 #include <gomax.h>
@@ -349,6 +361,10 @@ _Static_assert(GMX_STDIO_NULL == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_STDIO_FD == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_STDIO_PIPE == 3, "gomax.h is not the one of this module");
 _Static_assert(GMX_STDIO_OUTPUT == 4, "gomax.h is not the one of this module");
+_Static_assert(GMX_IO_READ == 0, "gomax.h is not the one of this module");
+_Static_assert(GMX_IO_WRITE == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_IO_FSYNC == 2, "gomax.h is not the one of this module");
+_Static_assert(GMX_IO_FDATASYNC == 3, "gomax.h is not the one of this module");
 """.}
 
 {.push importc, cdecl, header: "<gomax.h>", gcsafe, raises: [].}
@@ -638,6 +654,7 @@ proc gmx_listen_inherit*(index: csize_t, `out`: ptr Handle): Status
 
 proc gmx_getaddrinfo*(node: cstring, service: cstring, hints: pointer, res: ptr pointer, timeout: int64): Status
 proc gmx_dial*(network: cstring, host: cstring, service: cstring, opts: ptr DialOpts, timeout: int64, `out`: ptr Handle): Status
+
 # ---- Processes
 
 proc gmx_spawn_process*(opts: ptr ProcessOpts, `out`: ptr Handle): Status
@@ -657,6 +674,24 @@ proc gmx_signal_stop*(chan: RawChan): Status
 proc gmx_post*(fn: Fn, arg: pointer): Status
 proc gmx_host_fd*(): Status
 proc gmx_host_run*(max: int32): Status
+
+# ---- Files
+
+proc gmx_open*(path: cstring, flags: int32, mode: uint32, `out`: ptr Handle): Status
+proc gmx_pread*(p: Handle, buf: pointer, n: csize_t, offset: int64): Status
+proc gmx_preadv*(p: Handle, v: pointer, n: int32, offset: int64): Status
+proc gmx_pwrite*(p: Handle, buf: pointer, n: csize_t, offset: int64, done: ptr csize_t): Status
+proc gmx_pwritev*(p: Handle, v: pointer, n: int32, offset: int64, done: ptr csize_t): Status
+proc gmx_fsync*(p: Handle): Status
+proc gmx_fdatasync*(p: Handle): Status
+proc gmx_ftruncate*(p: Handle, size: int64): Status
+proc gmx_fallocate*(p: Handle, mode: int32, offset: int64, n: int64): Status
+proc gmx_statx*(p: Handle, path: cstring, flags: int32, mask: uint32, `out`: pointer): Status
+proc gmx_rename*(`from`: cstring, to: cstring, flags: uint32): Status
+proc gmx_unlink*(path: cstring, flags: int32): Status
+proc gmx_mkdir*(path: cstring, mode: uint32): Status
+proc gmx_copy*(`from`: Handle, to: Handle, n: uint64, done: ptr uint64, timeout: int64): Status
+proc gmx_io_batch*(ops: ptr IoOp, n: csize_t, timeout: int64): Status
 
 # ---- Seeing inside
 
