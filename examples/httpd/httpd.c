@@ -356,13 +356,14 @@ static bool serves_some(gmx_poll conn, char *buffer) {
   do {
     size_t head;
     if (gmx_poll_set_deadline(conn, GMX_POLL_IN, gmx_now() + config.head) != GMX_OK) return false;
-    while ((head = head_in(buffer, n)) == 0) {
+    for (;;) {
+      while (n >= 2 && memcmp(buffer, "\r\n", 2) == 0) memmove(buffer, buffer + 2, n -= 2); /* some clients end a body so */
+      if ((head = head_in(buffer, n)) != 0) break;
       if (n == HEAD) return answers_error(conn, 431, false, true);
       gmx_status got = gmx_read(conn, buffer + n, HEAD - n, GMX_FOREVER);
       if (got == GMX_ETIMEDOUT && n > 0) return answers_error(conn, 408, false, true);
       if (got <= 0) return false;
       n += (size_t)got;
-      while (n >= 2 && memcmp(buffer, "\r\n", 2) == 0) memmove(buffer, buffer + 2, n -= 2); /* some clients end a body so */
     }
     buffer[head - 2] = 0; /* the head is a string, and its last line ends with CR LF */
     struct request r;
