@@ -3,7 +3,7 @@
 # writes target/bench.json. Arguments go to benches/run.py: benches/run.sh --only yield --rounds 3
 # With --growth as the first argument it measures how costs grow with the number of Ps and Gs (benches/growth.py), with
 # charts in target. With --latency as the first argument it measures latencies while Gs compute (benches/latency.py), and with
-# --net an echo over connections (benches/net.py).
+# --net an echo over connections, and a server of files (benches/net.py).
 #
 # Environment: QUICK=1 takes small sizes, about a minute. GMX_LIB is the library (default: target/release's). BASE is
 # another libgomax.so to compare with, of an older commit for example. PEERS names the peers (default: "go boost tbb
@@ -40,6 +40,7 @@ args+=(--gmxbench "$work/gmxbench")
 for program in load epoll echo; do
   "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/net$program" "benches/net/$program.c" -pthread -L"$work/lib" -lgomax
 done
+"${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/httpd" examples/httpd/httpd.c -pthread -L"$work/lib" -lgomax
 
 # build_PEER leaves the program $work/PEER; it runs in a shell of its own that ends at the first failure.
 
@@ -54,6 +55,7 @@ build_go() {
   "$go" build -ldflags=-checklinkname=0 -o "$work/gobench" .
   "$go" build -o "$work/golatency" ./latency
   "$go" build -o "$work/goecho" ./echo
+  "$go" build -o "$work/gohttpd" ./httpd
   # without a C compiler Go has no callbacks, which leaves the others
   CGO_ENABLED=1 "$go" build -o "$work/gocallback" ./callback || echo "no cgo: callbacks are skipped"
 }

@@ -93,6 +93,7 @@ suite polls env GMX_LIB="$release_lib" ci/polls.sh
 suite aarch64 ci/aarch64.sh
 suite demo demo/check.sh
 suite resp env SECONDS_EACH=0 demo/resp/check.sh
+suite httpd examples/httpd/check.sh
 
 printf '\n%-10s %7s %7s %8s %8s\n' suite passed failed skipped seconds
 printf '%s\n' "${rows[@]}"
