@@ -24,24 +24,24 @@ impl UnixName {
     }
 }
 
-type Ask = unsafe extern "C" fn(c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> c_int;
-
 /// The address of the peer of a socket.
 pub fn of_peer(fd: c_int) -> Option<Name> {
-    ask(libc::getpeername, fd)
+    // SAFETY: `ask` passes room for a name.
+    ask(|name, len| unsafe { libc::getpeername(fd, name, len) })
 }
 
 /// The address of the socket itself.
 pub fn of_socket(fd: c_int) -> Option<Name> {
-    ask(libc::getsockname, fd)
+    // SAFETY: as above.
+    ask(|name, len| unsafe { libc::getsockname(fd, name, len) })
 }
 
-fn ask(ask: Ask, fd: c_int) -> Option<Name> {
+/// `call` writes a name, which has room for as many bytes as the length says.
+fn ask(call: impl FnOnce(*mut libc::sockaddr, *mut libc::socklen_t) -> c_int) -> Option<Name> {
     let _errno = KeepErrno::new();
     let mut name = MaybeUninit::<libc::sockaddr_storage>::zeroed();
     let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    // SAFETY: both are writable, and the length is that of the name.
-    if unsafe { ask(fd, name.as_mut_ptr().cast(), &mut len) } != 0 {
+    if call(name.as_mut_ptr().cast(), &mut len) != 0 {
         return None;
     }
     // SAFETY: numbers, which are zero where the system has written nothing.
