@@ -211,14 +211,17 @@ static void in_the_sandbox(void *arg) {
 /* ---- descriptors ---- */
 
 static struct {
-  int near, far, listener, client, from, to;
+  int near, far, listener, client, from, to, ends[2];
   struct sockaddr_in addr;
+  char dir[64];
 } fds;
 
 static void make_descriptors(void) {
   int two[2];
   CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, two), 0);
   fds.near = two[0], fds.far = two[1];
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds.ends), 0);
+  snprintf(fds.dir, sizeof fds.dir, "/tmp/gomax-sandbox-%d", (int)getpid());
   CHECK_EQ(pipe(two), 0);
   fds.from = two[0], fds.to = two[1];
   fds.listener = socket(AF_INET, SOCK_STREAM, 0);
@@ -292,16 +295,14 @@ static void listens_and_dials(void) {
 }
 
 static void uses_files(void) {
-  char dir[64], name[80], other[80], c = 'f';
+  char name[80], other[80], c = 'f';
   struct statx what;
   struct iovec v = {&c, 1};
   uint64_t n;
-  int ends[2];
   gmx_poll file, copy;
-  snprintf(dir, sizeof dir, "/tmp/gomax-sandbox-%d", (int)getpid());
-  snprintf(name, sizeof name, "%s/a", dir);
-  snprintf(other, sizeof other, "%s/b", dir);
-  CHECK_OK(gmx_mkdir(dir, 0700));
+  snprintf(name, sizeof name, "%s/a", fds.dir);
+  snprintf(other, sizeof other, "%s/b", fds.dir);
+  CHECK_OK(gmx_mkdir(fds.dir, 0700));
   CHECK_OK(gmx_open(name, O_RDWR | O_CREAT, 0600, &file));
   CHECK_OK(gmx_rename(name, other, 0));
   CHECK_OK(gmx_open(name, O_RDWR | O_CREAT, 0600, &copy));
@@ -315,8 +316,7 @@ static void uses_files(void) {
   CHECK_OK(gmx_fdatasync(file));
   CHECK_OK(gmx_statx(file, NULL, 0, STATX_SIZE, &what));
   CHECK_OK(gmx_copy(file, copy, 2, &n, GMX_FOREVER));
-  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-  gmx_poll near = handle_of(ends[0], 0), far = handle_of(ends[1], 0);
+  gmx_poll near = handle_of(fds.ends[0], 0), far = handle_of(fds.ends[1], 0);
   CHECK_OK(gmx_copy(file, near, 1, &n, GMX_FOREVER));
   CHECK_OK(gmx_copy(far, far, 1, &n, GMX_FOREVER));
   CHECK_EQ(gmx_read(near, &c, 1, GMX_FOREVER), 1);
@@ -326,7 +326,7 @@ static void uses_files(void) {
   CHECK_OK(gmx_close(copy));
   CHECK_OK(gmx_unlink(name, 0));
   CHECK_OK(gmx_unlink(other, 0));
-  CHECK_OK(gmx_unlink(dir, AT_REMOVEDIR));
+  CHECK_OK(gmx_unlink(fds.dir, AT_REMOVEDIR));
 }
 
 static void uses_descriptors(void *arg) {
