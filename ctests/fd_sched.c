@@ -74,23 +74,27 @@ static void yields_forever(void *arg) {
 
 /* One P always has a G to run. A scheduler that asks the system only when it has none never delivers the echo, and one
  * whose watchdog alone asks, every 10 ms, lets many thousands of turns pass for each. Here it is a few rounds. */
-static void an_echo_goes_on_beside_gs_that_yield(void) {
+static void an_echo_beside(int yielders) {
   struct echo e;
   gmx_g g[YIELDERS];
   store(&over, 0);
   store(&turns, 0);
-  for (int i = 0; i < YIELDERS; i++) g[i] = go_joinable(yields_forever, NULL);
-  spin_until(load(&turns) > YIELDERS);
+  for (int i = 0; i < yielders; i++) g[i] = go_joinable(yields_forever, NULL);
+  spin_until(load(&turns) > yielders);
   int64_t before = load(&turns);
   echo_start(&e, TCP, 200);
   echo_asked(&e);
   int64_t spent = load(&turns) - before;
   store(&over, 1);
-  join_all(g, YIELDERS);
+  join_all(g, yielders);
   echo_end(&e);
   check_say("  %" PRId64 " turns for each echo", spent / 200);
   CHECK_CMP(spent / 200, <, 20 * YIELDERS);
 }
+
+static void an_echo_goes_on_beside_gs_that_yield(void) { an_echo_beside(YIELDERS); }
+/* It has no other to yield to. */
+static void an_echo_goes_on_beside_one_that_yields(void) { an_echo_beside(1); }
 
 /* The same for a byte from outside. */
 static void *feeds_rounds(void *arg) {
@@ -485,6 +489,7 @@ int main(void) {
 #endif
   start_runtime(1, MS);
   RUN_G(an_echo_goes_on_beside_gs_that_yield);
+  RUN_G(an_echo_goes_on_beside_one_that_yields);
   WITH_SOME_PS {
     RUN_G(an_echo_to_a_thread_goes_on_beside_gs_that_yield);
     RUN_G(an_echo_goes_on_beside_hogs);

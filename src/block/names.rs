@@ -17,10 +17,10 @@
 //!   the question. If it was WAITING, the time is over or the token was canceled, and the question is the asker's.
 //!
 //! The asker:
-//! * NAMES-B1 takes a permit, and waits for it if need be;
-//! * NAMES-B2 if the caller has not left, gives its P away, asks, and comes back (entersyscallblock);
-//! * NAMES-B3 releases the permit, and changes WAITING to DONE. If that succeeds, it wakes the caller, and does not
-//!   touch the question any more. Otherwise it frees the answer and the question.
+//! * NAMES-B1 takes a permit, and waits for it if need be (offload.rs);
+//! * NAMES-B2 if the caller has not left, gives its P away, asks, and comes back;
+//! * NAMES-B3 changes WAITING to DONE. If that succeeds, it wakes the caller, and does not touch the question any more.
+//!   Otherwise it frees the answer and the question.
 //!
 //! # Invariants
 //! * NAMES-I1 the second party that changes the word frees the question, and no party reads it after that.
@@ -39,14 +39,15 @@
 //!   freeaddrinfo, and the C library has no copy of it.
 //! * Threads that do nothing but ask: they are there when nothing is asked.
 
+use super::offload;
 use super::waitq::{self, How};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GName, WaitReason};
 use crate::gmp::m::MRef;
 use crate::gmp::p::blocks::{alloc, dealloc};
-use crate::protocol::{park, seize, store, syscall};
+use crate::protocol::{park, seize, store};
 use crate::sync::{AtomicU32, Ordering, fence};
-use crate::sys::arch::{current_m, stack_pointer};
+use crate::sys::arch::current_m;
 use crate::sys::net::{self, NoAnswer, addrinfo};
 use crate::sys::without::is_sealed;
 use std::alloc::Layout;
@@ -227,23 +228,16 @@ fn serve(mut m: MRef, q: NonNull<Question>) {
     // SAFETY: it lives until NAMES-B3 (NAMES-I1).
     let word = unsafe { &(*q.as_ptr()).word };
     let sched = m.sched();
-    // NAMES-B1, NAMES-I3
-    let got;
-    (m, got) = super::sema::acquire(m, &sched.net.names.0, None, WaitReason::NAMES);
-    let mut answer: Answer = Err(NoAnswer::System(0));
-    // NAMES-B2
-    if got.is_ok() && word.load(Ordering::Relaxed) == WAITING {
-        let gp = park::running(m);
-        syscall::entersyscallblock(m, gp, stack_pointer());
+    let asks = || match word.load(Ordering::Relaxed) {
         // SAFETY: this is the asker.
-        answer = unsafe { Question::ask(q) };
-        m = park::exit_syscall(m, gp);
-    }
+        WAITING => unsafe { Question::ask(q) },
+        _ => Err(NoAnswer::System(0)),
+    };
+    // NAMES-B1, NAMES-B2, NAMES-I3
+    let answer;
+    (m, answer) = offload::run(m, &sched.offload.names, None, asks);
+    let answer: Answer = answer.unwrap_or(Err(NoAnswer::System(0)));
     // NAMES-B3
-    if got.is_ok() {
-        let released = super::sema::release(m, &sched.net.names.0);
-        debug_assert!(released.is_ok());
-    }
     // SAFETY: this is the asker, and the word is not DONE yet.
     unsafe { (*q.as_ptr()).answer = answer };
     if word.compare_exchange(WAITING, DONE, Ordering::AcqRel, Ordering::Acquire).is_ok() {

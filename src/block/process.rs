@@ -62,18 +62,18 @@
 //! Go's Wait blocks a thread for each child. A child of which a Go program has let go (Release) stays as a zombie.
 
 use super::fd::{self, FOREVER};
+use super::offload::{self, Lasts};
 use super::sleep;
 use super::waitq::deadline_of;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::handles::{self, Object};
-use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::m::MRef;
 use crate::gmp::orphans::Orphan;
 use crate::gmp::sched::Sched;
-use crate::protocol::{park, quiet, syscall, wake};
+use crate::protocol::{quiet, wake};
 use crate::sync::own::{OwnI32, OwnU8, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, RawMutex, fence, now};
-use crate::sys::arch::stack_pointer;
 use crate::sys::poll::IN;
 use crate::sys::proc::{self, Child, Stdio};
 use crate::sys::without::is_sealed;
@@ -249,7 +249,7 @@ pub unsafe fn spawn(m: MRef, mut what: Spawn, want: [Want; 3]) -> Result<(u64, [
         }
     };
     // SAFETY: the caller's promise.
-    let (m, begun) = without_p(m, || unsafe { proc::spawn(&what) });
+    let (m, begun) = offload::in_syscall(m, Lasts::Long, || unsafe { proc::spawn(&what) });
     ends.close_childs();
     let pid = match begun {
         Ok(pid) => pid,
@@ -271,20 +271,6 @@ pub unsafe fn spawn(m: MRef, mut what: Spawn, want: [Want; 3]) -> Result<(u64, [
         p.handle.set(handle);
     });
     Ok((handle, ends.parent))
-}
-
-/// Makes a call that waits, as between `gmx_enter_syscall_blocking` and `gmx_exit_syscall`.
-///
-/// # Migrates
-#[inline(never)]
-fn without_p<R>(m: MRef, f: impl FnOnce() -> R) -> (MRef, R) {
-    if m.ctx() == Ctx::Foreign {
-        return (m, f());
-    }
-    let gp = park::running(m);
-    syscall::entersyscallblock(m, gp, stack_pointer());
-    let r = f();
-    (park::exit_syscall(m, gp), r)
 }
 
 // ---- wait -----------------------------------------------------------------------------------------------------------

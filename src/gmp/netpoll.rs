@@ -22,16 +22,4 @@ pub struct NetPoll {
     /// Numbers that are reported: looks and waits, and the Gs that they have readied.
     pub polled: StdAtomicU64,
     pub readied: StdAtomicU64,
-    /// Of block/names.rs.
-    pub names: Permits,
-}
-
-/// A semaphore with a permit for each question that the resolver of the C library may have at a time: each takes a
-/// thread.
-pub struct Permits(pub AtomicU32);
-
-impl Default for Permits {
-    fn default() -> Permits {
-        Permits(AtomicU32::new(16))
-    }
 }

@@ -75,7 +75,7 @@
 //! * A G that ends passes its stack to the next G if that has none yet, without leaving the stack.
 
 use super::syscall::NoP;
-use super::{lockedm, store, syscall, thread, wake};
+use super::{lockedm, netpoll, store, syscall, thread, wake};
 use crate::fiber::host::HostState;
 use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
@@ -538,7 +538,8 @@ fn has_no_other(m: MRef, pp: &OwnedP) -> bool {
     // No other G waits here, and no M is woken for a yield to nothing (golang/go#13527).
     if pp.has_nothing() && pp.requests() == 0 && m.sched().globq_len() == 0 && pp.timers.first() == NEVER {
         pp.schedtick.bump();
-        return true;
+        // NETPOLL-C3: otherwise a G that yields alone would keep all others from their descriptors.
+        return !(is_fair_slice(pp) && netpoll::is_wanted(m.sched()));
     }
     false
 }
