@@ -2,8 +2,8 @@
 # Builds benches/gmxbench.c against the release library, and the peers that can be set up; runs all cases in turn and
 # writes target/bench.json. Arguments go to benches/run.py: benches/run.sh --only yield --rounds 3
 # With --growth as the first argument it measures how costs grow with the number of Ps and Gs (benches/growth.py), with
-# charts in target. With --latency as the first argument it measures latencies while Gs compute (benches/latency.py), and with
-# --net an echo over connections, and a server of files (benches/net.py).
+# charts in target. With --latency as the first argument it measures latencies while Gs compute (benches/latency.py),
+# and with --net an echo over connections, and a server of files (benches/net.py).
 #
 # Environment: QUICK=1 takes small sizes, about a minute. GMX_LIB is the library (default: target/release's). BASE is
 # another libgomax.so to compare with, of an older commit for example. PEERS names the peers (default: "go boost tbb

@@ -373,7 +373,7 @@ static void uses_signals_and_posts(void) {
 
 static void has_descriptors_in_the_sandbox(void *arg) {
   (void)arg;
-  snprintf(socket_path, sizeof socket_path, "/tmp/gomax-sandbox-%d", (int)getpid());
+  snprintf(socket_path, sizeof socket_path, "/tmp/gomax-sandbox-%d.socket", (int)getpid());
   make_descriptors();
   CHECK_OK(gmx_init(NULL));
   allow_the_list(true);

@@ -1,8 +1,8 @@
 /*
  * The server of the echo benchmarks, a goroutine for each connection:  netecho PS [yields N | hogs N | late]
  *
- * yields: beside N goroutines that yield all the time. hogs: beside N that compute and call nothing. late: takes memory for
- * the text when there is something to read, and gives it back, so that an idle connection has none. Prints its port.
+ * yields: beside N goroutines that yield all the time. hogs: beside N that compute and call nothing. late: takes memory
+ * for the text when there is something to read, and gives it back: an idle connection has none. Prints its port.
  */
 #include "load.h"
 

@@ -1,10 +1,10 @@
 /*
  * The client of the echo benchmarks:  netload PORT CONNECTIONS BYTES MILLISECONDS
  *
- * One thread with epoll. Each connection sends BYTES, waits until as many have come back, and sends again. Prints how many
- * came back; how many in the time, without its beginning; and the 50th and 99th percentile of the time that one of these took,
- * in nanoseconds. With 0 MILLISECONDS each connection has one echo; the client then prints the time of all, keeps the
- * connections and waits for the end of its input.
+ * One thread with epoll. Each connection sends BYTES, waits until as many have come back, and sends again. Prints how
+ * many came back; how many in the time, without its beginning; and the 50th and 99th percentile of the time that one of
+ * these took, in nanoseconds. With 0 MILLISECONDS each connection has one echo; the client then prints the time of all,
+ * keeps the connections and waits for the end of its input.
  */
 #include "load.h"
 

@@ -178,7 +178,7 @@ def byte_by_byte(s, files):
 
 def clients_that_leave(s, files):
     for _ in range(20):
-        with connect(s) as conn:  # a large answer that nobody reads
+        with connect(s) as conn:  # a large answer that the client does not read
             conn.sendall(request("/f3145728.txt"))
             conn.recv(rng.randrange(1, 4096))
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

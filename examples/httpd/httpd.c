@@ -6,13 +6,14 @@
  * It prints its port, and ends on SIGTERM or SIGINT without losing a request that has reached it.
  *
  * How it works:
- *   - A connection waits for the first byte of a request with nothing but its goroutine: its buffer comes with that byte
- *     (gmx_poll_wait), and is freed when the last request in it is answered. So ten thousand idle connections are small.
- *   - The head of a request has a deadline for the whole of it (gmx_poll_set_deadline): a client that sends a byte now and
- *     then keeps nothing for long.
+ *   - A connection waits for the first byte of a request with nothing but its goroutine: its buffer comes with that
+ *     byte (gmx_poll_wait), and is freed when the last request in it is answered. So idle connections are small.
+ *   - The head of a request has a deadline for the whole of it (gmx_poll_set_deadline): a client that sends a byte now
+ *     and then keeps nothing for long.
  *   - A file goes out by gmx_copy: the system moves its bytes, and they never come into this program.
- *   - SIGTERM comes through a channel (gmx_signal_notify). Then the listener is emptied and closed; a token ends the waits of the idle
- *     connections (gmx_cancel_use); and each connection answers what it has received, with "Connection: close".
+ *   - SIGTERM comes through a channel (gmx_signal_notify). Then the listener is emptied and closed; a token ends the
+ *     waits of the idle connections (gmx_cancel_use); and each connection answers what it has received, with
+ *     "Connection: close".
  */
 #include <gomax.h>
 
@@ -398,7 +399,7 @@ static void serves(void *arg) {
     free(buffer);
   }
   if (spoke && gmx_poll_shutdown(conn, SHUT_WR) == GMX_OK) {
-    /* What the client has sent and nobody reads would have the system drop the answer: it is read for a while. */
+    /* Bytes of the client that are left unread would have the system drop the answer: they are read for a while. */
     char rest[512];
     if (gmx_poll_set_deadline(conn, GMX_POLL_IN, gmx_now() + 1000 * MS) == GMX_OK)
       while (gmx_read(conn, rest, sizeof rest, GMX_FOREVER) > 0) {
