@@ -118,12 +118,26 @@ static void many_batches(void *arg) {
   }
 }
 
+static int all_done;
+static void *stops_again_and_again(void *arg) {
+  while (!load(&all_done)) {
+    CHECK_OK(gmx_stop_the_world("batches"));
+    CHECK_OK(gmx_start_the_world());
+  }
+  return arg;
+}
+
+/* After a stop their Gs continue on other threads, in the middle of a batch as well. */
 static void many_batches_run_at_a_time(void) {
   gmx_poll p = file_with(bytes, SIZE);
   gmx_g gs[40];
   forget(p);
+  store(&all_done, 0);
+  pthread_t stopper = thread_start(stops_again_and_again, NULL);
   for (int i = 0; i < 40; i++) gs[i] = go_joinable(many_batches, &p);
   join_all(gs, 40);
+  store(&all_done, 1);
+  thread_join(stopper);
   close_fd(p);
 }
 

@@ -18,7 +18,6 @@
 
 use super::cancel::Kind;
 use super::file;
-use super::vain;
 use super::waitgroup::WaitGroup;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::GName;
@@ -85,7 +84,7 @@ pub fn run(mut m: MRef, ops: &dyn Ops, deadline: Option<i64>) -> Result<()> {
             }
             Ok(_) => left += 1,
         }
-        m = vain::serve(m);
+        m = m.by_now();
     }
     if left == 0 {
         return Ok(());
@@ -122,11 +121,6 @@ fn start(m: MRef, batch: &Batch<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The M that this code runs on by now.
-fn here(m: MRef) -> MRef {
-    MRef::current().unwrap_or(m)
-}
-
 extern "C" fn helper(arg: *mut c_void) {
     // SAFETY: BATCH-B4.
     let batch = unsafe { &*arg.cast::<Batch<'_>>() };
@@ -157,7 +151,7 @@ impl Batch<'_> {
             } else {
                 self.ops.get(i).and_then(|op| call(m, op, &mut done))
             };
-            m = here(m);
+            m = m.by_now();
             self.ops.set(i, r, done);
         }
     }

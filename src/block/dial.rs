@@ -116,10 +116,8 @@ pub fn dial(m: MRef, network: Network, names: Names<'_>, delay: i64, timeout: i6
         let turn = if attempts.begun < n { Some(next_at) } else { None };
         let end = [until, turn].into_iter().flatten().min();
         let left = end.map_or(FOREVER, |end| end.saturating_sub(now()));
-        // The caller may be on another thread by now.
-        let here = MRef::current().unwrap_or(m);
         // SAFETY: the entries are this function's.
-        match unsafe { many::poll(here, attempts.at.as_mut_ptr(), attempts.begun, left) } {
+        match unsafe { many::poll(m.by_now(), attempts.at.as_mut_ptr(), attempts.begun, left) } {
             Ok(_) => {}
             Err(Error::TimedOut) if until.is_none_or(|until| now() < until) => continue,
             Err(e) => return Err(e),
@@ -129,8 +127,7 @@ pub fn dial(m: MRef, network: Network, names: Names<'_>, delay: i64, timeout: i6
             break attempts.take(place);
         }
     };
-    let here = MRef::current().unwrap_or(m);
-    fd::open(here, number, false, false).inspect_err(|_| io::close(number))
+    fd::open(m.by_now(), number, false, false).inspect_err(|_| io::close(number))
 }
 
 /// The order of DIAL-A1; returns how many there are.

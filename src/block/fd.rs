@@ -109,7 +109,7 @@ use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::handles::{self, Object};
-use crate::gmp::m::MRef;
+use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::protocol::netpoll;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnU8, OwnU64};
@@ -382,6 +382,11 @@ pub fn release(m: MRef, handle: u64) -> Result<(i32, bool)> {
     let how = How::new(cancel::Kind::Own, WaitReason::IO_WAIT, None);
     let mut m = m;
     while fd.users.load(Ordering::Acquire) != CLOSED {
+        if m.ctx() == Ctx::Sched {
+            // What the scheduler closes has no caller. Only FD-L1 may be inside, for the time of a call of the system.
+            crate::sync::give_way();
+            continue;
+        }
         (m, _) = waitq::wait(m, from_ref(&fd.users) as u64, how, || fd.users.load(Ordering::Acquire) != CLOSED);
     }
     widen!();

@@ -72,6 +72,8 @@ pub unsafe fn read(m: MRef, handle: u64, v: *const iovec, n: usize, at: i64) -> 
 
 /// Reads what is in memory, if that is all. None: it is to be read by [`read`].
 ///
+/// # Migrates
+///
 /// # Safety
 /// `buf` is the host's, with room for `n` bytes.
 pub unsafe fn read_now(m: MRef, handle: u64, buf: *mut c_void, n: usize, at: i64) -> Option<Result<usize>> {

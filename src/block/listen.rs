@@ -122,8 +122,7 @@ fn inet(m: MRef, names: Names<'_>, kind: i32, wishes: Wishes) -> Result<u64> {
     let mut m = m;
     for &family in families {
         let found = Found::look_up(m, names, Hints { family, kind, passive: true }, wishes.timeout)?;
-        // The lookup may have moved the caller.
-        m = MRef::current().unwrap_or(m);
+        m = m.by_now();
         for at in found.iter() {
             match one(at, kind, wishes).and_then(|socket| socket.into_handle(m, wishes.patient)) {
                 Ok(handle) => return Ok(handle),

@@ -299,7 +299,7 @@ pub fn wait(m: MRef, handle: u64, timeout: i64) -> Result<i32> {
                 Err(Error::Os(libc::EBADF)) => return Err(Error::Stale),
                 Err(e) => return Err(e),
             }
-            m = here(m);
+            m = m.by_now();
             if locked(m, handle, |p| p.look())? != RUNS {
                 continue;
             }
@@ -314,11 +314,6 @@ pub fn wait(m: MRef, handle: u64, timeout: i64) -> Result<i32> {
         }
         nap = LAST_NAP.min(nap * 2);
     }
-}
-
-/// The M of the caller, which may have migrated.
-fn here(m: MRef) -> MRef {
-    MRef::current().unwrap_or(m)
 }
 
 // ---- use ------------------------------------------------------------------------------------------------------------
@@ -396,7 +391,7 @@ fn watched_copy(m: MRef, number: i32) -> Result<u64> {
 
 fn close(m: MRef, pidfd: u64) {
     if pidfd != 0 {
-        let _ = fd::close(here(m), pidfd);
+        let _ = fd::close(m.by_now(), pidfd);
     }
 }
 

@@ -255,6 +255,13 @@ impl MRef {
         // SAFETY: the slot holds null or an M.
         unsafe { MRef::from_ptr(crate::sys::arch::current_m().cast()) }
     }
+
+    /// The M of a caller that was on this one, and may have migrated since.
+    #[inline]
+    pub fn by_now(self) -> MRef {
+        MRef::current().unwrap_or(self)
+    }
+
     /// # Safety
     /// `p` is null or points to an M.
     #[inline(always)]
@@ -448,6 +455,10 @@ impl M {
     /// The P that this M owns. For its own thread.
     #[inline(always)]
     pub fn p(&self) -> Option<&OwnedP> {
+        debug_assert!(
+            cfg!(any(loom, shuttle)) || MRef::current().is_none_or(|m| std::ptr::eq(&*m, self)),
+            "the P of another thread: the caller has migrated"
+        );
         // SAFETY: only the M's thread calls this, and `acquirep`/`releasep` are not called while the reference is used.
         unsafe { (*self.p.get()).as_ref() }
     }
