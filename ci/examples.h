@@ -3,6 +3,9 @@
  * EXAMPLE_ and the name of its function defined. The names belong to an imaginary program around the example; nothing
  * is linked.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* what the system has beyond the standard of C */
+#endif
 #include <gomax.h>
 
 #include <stdio.h>
@@ -155,6 +158,34 @@ extern gmx_poll conn;
 
 #ifdef EXAMPLE_gmx_wait_fd
 extern int fd;
+#endif
+
+#ifdef EXAMPLE_gmx_poll_many
+#include <poll.h>
+extern int from, to;
+#endif
+
+#ifdef EXAMPLE_gmx_recv_fds
+extern gmx_poll conn;
+#endif
+
+#ifdef EXAMPLE_gmx_getaddrinfo
+#include <netdb.h>
+#endif
+
+#ifdef EXAMPLE_gmx_statx
+#include <sys/stat.h>
+extern gmx_poll file;
+#endif
+
+#ifdef EXAMPLE_gmx_copy
+extern gmx_poll file, conn;
+#endif
+
+#ifdef EXAMPLE_gmx_io_batch
+extern gmx_poll file;
+extern char head[64], tail[64];
+extern int64_t at;
 #endif
 
 #ifdef EXAMPLE_gmx_process_wait

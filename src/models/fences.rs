@@ -104,6 +104,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("gmp/sched.rs", "num_g", "between the counts of each P, which are words with one owner and no steps of a model"),
     ("gmp/sched.rs", "count_for_watchers", "before `parked`, a word with one owner and no step of a model"),
     ("gmp/m.rs", "call_host", "as in `come_in`; a taker meets it only if it reads the context after the callback"),
+    ("block/fd.rs", "wake", "pairs with COPY-P2 of block/copy.rs: no model copies"),
     ("gmp/sched.rs", "close", "num_g has one between the same accesses: closes::finds_close_without_fences"),
 ];
 
