@@ -331,7 +331,7 @@ int epoll_create1(int flags) {
 }
 int eventfd(unsigned begin, int flags) { return FAILS_WITH_ERRNO(eventfd) ? -1 : (int)syscall(SYS_eventfd2, begin, flags); }
 int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event) {
-  if (what != EPOLL_CTL_DEL && FAILS_WITH_ERRNO(epoll_ctl)) return -1;
+  if (what == EPOLL_CTL_ADD && FAILS_WITH_ERRNO(epoll_ctl)) return -1; /* ENOSPC is of this one alone */
   return (int)syscall(SYS_epoll_ctl, epoll, what, fd, event);
 }
 
