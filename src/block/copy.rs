@@ -35,7 +35,8 @@
 //!
 //! A copy that waits for its turn to write to `to` (COPY-P1) does not see that `from` is closed: the closer waits.
 
-use super::fd::{self, Fd, Until, Way};
+use super::fd::call::Until;
+use super::fd::{self, Fd, Way};
 use super::offload::{self, Lasts};
 use super::vain;
 use crate::gmp::error::{Error, Result};

@@ -1,5 +1,8 @@
 //! Descriptors of the host on which Gs read, write, accept and connect.
 //!
+//! The paper of this directory. The rounds of a call are in call.rs, its epoll in epoll.rs, and the calls themselves in
+//! stream.rs, message.rs, connect.rs, ready.rs and [`many`].
+//!
 //! # Problem
 //! A call on a descriptor is made without waiting; if there is nothing for it to do, its G waits for an event and makes
 //! the call again. Meanwhile another G may close the descriptor, and the system gives its number to the next file: then
@@ -14,7 +17,7 @@
 //! | `watch` | whether the epoll reports on it: not yet, about to, yes; or it is lost | the party that adds it |
 //! | `watched` | the number under which the epoll knows it | the party that adds it |
 //! | `ended` | bits that say that no later event may come: hang-up, error, urgent data | the deliverer |
-//! | `polled` | a caller of [`wait`] has been here | that caller |
+//! | `polled` | a caller of [`ready::wait`] has been here | that caller |
 //! | `group`, `wants`, `next` | of a descriptor in a group ([`many`]) | the caller that makes the group |
 //! | direction | the edges, the lock, the deadline of the readers; the same for the writers | |
 //! | `drained` | the count of edges at which a read found less than it wanted | the holder of the lock |
@@ -49,7 +52,8 @@
 //! * FD-C3 takes itself out of `users`, and waits until no call is inside. The last to leave wakes it;
 //! * FD-C4 takes the descriptor out of the epoll, closes it, and frees the place.
 //!
-//! The host may close the epoll, and then a new one takes its place (NETPOLL-L2). For each descriptor, [`watch_again`]:
+//! The host may close the epoll, and then a new one takes its place (NETPOLL-L2). For each descriptor,
+//! [`epoll::watch_again`]:
 //! * FD-L1 is inside like a call (FD-A1), so it is not closed meanwhile;
 //! * FD-L2 looks whether the number still has a file of this kind. If not, the descriptor is lost: each of its calls
 //!   comes to FD-A3 and ends as if the descriptor were closed. The number is never closed: it may be the host's;
@@ -99,32 +103,31 @@
 //! is opened; here one that never waits is never added. The deadlines need no timers of their own.
 
 use super::cancel;
-use super::disk::{self, Parts};
 use super::edges::Edges;
-use super::offload::{self, Lasts};
-use super::sema;
 use super::vain;
-use super::waitq::{self, How, Waited, deadline_of};
+use super::waitq::{self, How};
 use crate::ds::slab::Slab;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, WaitReason};
 use crate::gmp::handles::{self, Object};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
-use crate::protocol::netpoll;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnU8, OwnU64};
 use crate::sync::widen::widen;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence, now};
-use crate::sys::file;
-use crate::sys::io::{self, Kind, Means, iovec, msghdr, sockaddr};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::sys::io::{self, Kind, Means};
 use crate::sys::poll::{ERROR, HANGUP, IN, OUT, PEER_DONE, URGENT};
 use crate::sys::without::is_sealed;
-use std::ffi::c_void;
 use std::mem::offset_of;
 use std::ptr::from_ref;
 
+pub mod call;
+pub mod connect;
+pub mod epoll;
 pub mod many;
 pub mod message;
+pub mod ready;
+pub mod stream;
 
 /// A descriptor. Its memory is reused for later ones.
 #[derive(Default)]
@@ -231,43 +234,6 @@ impl Direction {
         // SAFETY: null, or part of a descriptor's memory, which is only reused. It loses no more than a call by this.
         if let Some(also) = unsafe { self.also.load(Ordering::Acquire).as_ref() } {
             also.wake(m);
-        }
-    }
-}
-
-/// The end of a call's patience.
-pub(super) struct Until {
-    timeout: i64,
-    at: Option<i64>,
-}
-
-impl Until {
-    pub fn new(timeout: i64) -> Until {
-        Until { timeout, at: None }
-    }
-
-    /// The call only tries.
-    fn is_now(&self) -> bool {
-        self.timeout <= 0
-    }
-
-    /// The moment; None: never. The clock is read at the first wait.
-    fn at(&mut self) -> Option<i64> {
-        if self.at.is_none() {
-            self.at = deadline_of(self.timeout);
-        }
-        self.at
-    }
-
-    fn is_over(&mut self) -> bool {
-        self.at().is_some_and(|at| at <= now())
-    }
-
-    /// This, or a deadline that comes earlier.
-    fn or(&mut self, deadline: i64) -> Option<i64> {
-        match self.at() {
-            Some(at) => Some(at.min(deadline)),
-            None => (deadline != FOREVER).then_some(deadline),
         }
     }
 }
@@ -467,11 +433,6 @@ pub fn set_deadline(m: MRef, handle: u64, which: u32, when: i64) -> Result<()> {
     })
 }
 
-/// FD-A5: the epoll reports on the descriptor from now on, also while no call waits.
-pub fn watch(m: MRef, handle: u64) -> Result<()> {
-    with(m, handle, |fd| fd.watch(m))
-}
-
 /// Ends one direction or both for the peer, as shutdown does.
 pub fn shutdown(m: MRef, handle: u64, how: i32) -> Result<()> {
     with(m, handle, |fd| match io::shutdown(fd.number.get(), how) {
@@ -530,63 +491,7 @@ pub fn event(sched: &Sched, key: u64, bits: u32, list: &mut GList) {
     many::event(sched, fd, bits, list);
 }
 
-/// FD-L1 to FD-L3 for each descriptor, after the epoll was replaced. Returns how many are watched again, and how many
-/// are lost.
-pub fn watch_again(m: MRef) -> (u32, u32) {
-    let (mut watched, mut lost) = (0, 0);
-    let Ok(fds) = m.sched().slab::<Fd>() else { return (0, 0) };
-    fds.each(|handle, _| {
-        let Ok(fd) = enter(m, handle) else { return };
-        match fd.watch_again(m) {
-            YES => watched += 1,
-            LOST => lost += 1,
-            _ => {}
-        }
-        leave(m, fd);
-    });
-    (watched, lost)
-}
-
-/// Whether the number has a file of this kind. (If the host has given it another file of the same kind, that is not
-/// found out: it need not have lost the epoll for that.)
-#[cfg(not(any(loom, shuttle)))]
-fn is_same(number: i32, kind: Kind) -> bool {
-    io::kind(number) == Ok(kind)
-}
-
-/// The numbers of a model have no files.
-#[cfg(any(loom, shuttle))]
-fn is_same(_: i32, _: Kind) -> bool {
-    true
-}
-
 impl Fd {
-    /// FD-L2 and FD-L3. Returns `watch`.
-    fn watch_again(&self, m: MRef) -> u32 {
-        let watch = self.watch.load(Ordering::Acquire);
-        if watch == LOST {
-            return watch;
-        }
-        if is_same(self.number.get(), self.kind()) {
-            if watch != YES {
-                return watch;
-            }
-            if let Ok(watched) = self.add(m) {
-                self.watched.set(watched);
-                return watch;
-            }
-            if m.sched().net.poll.is_lost() {
-                // It is replaced once more.
-                return watch;
-            }
-        }
-        // A party that is about to add it finds out by itself.
-        if self.watch.compare_exchange(watch, LOST, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            self.wake_all(m);
-        }
-        LOST
-    }
-
     pub(super) fn kind(&self) -> Kind {
         let is = |kind: &Kind| self.kind.get() == *kind as u8;
         [Kind::File, Kind::Tcp, Kind::UnixStream, Kind::Socket, Kind::Pipe].into_iter().find(is).unwrap_or(Kind::Other)
@@ -617,648 +522,4 @@ impl Fd {
     fn is_closed(&self) -> bool {
         self.users.load(Ordering::Acquire) & CLOSED != 0
     }
-
-    /// The second half of FD-A3.
-    pub(super) fn may(&self, d: &Direction) -> Result<()> {
-        if self.is_closed() {
-            return Err(STALE);
-        }
-        // FD-L2
-        if self.watch.load(Ordering::Relaxed) == LOST {
-            return Err(STALE);
-        }
-        let deadline = d.deadline.get();
-        if deadline != FOREVER && deadline <= now() {
-            return Err(Error::TimedOut);
-        }
-        Ok(())
-    }
-
-    /// FD-A5.
-    fn watch(&self, m: MRef) -> Result<()> {
-        if self.watch.load(Ordering::Relaxed) != NOT_YET
-            || self.watch.compare_exchange(NOT_YET, ABOUT_TO, Ordering::Acquire, Ordering::Relaxed).is_err()
-        {
-            return Ok(());
-        }
-        let poll = &m.sched().net.poll;
-        let turn = poll.turn();
-        let added = match self.add(m) {
-            // FD-L3 adds it.
-            Err(_) if poll.is_lost() => Ok(self.number.get()),
-            // It was replaced just now.
-            Err(_) if poll.turn() != turn => self.add(m),
-            added => added,
-        };
-        match added {
-            Ok(watched) => {
-                self.watched.set(watched);
-                // Release: pairs with the Acquire of FD-A4 and FD-C4.
-                self.watch.store(YES, Ordering::Release);
-                fence(Ordering::SeqCst);
-                if poll.turn() != turn {
-                    // FD-L3. It is there perhaps; and if it is lost, that is found as for any other.
-                    let _ = poll.add(watched, self.handle.load(Ordering::Relaxed));
-                }
-                netpoll::tell_if_lost(m.sched());
-                Ok(())
-            }
-            Err(errno) => {
-                self.watch.store(NOT_YET, Ordering::Release);
-                self.wake_all(m);
-                Err(Error::Os(errno))
-            }
-        }
-    }
-
-    /// The number under which the epoll knows the descriptor now; or an errno.
-    fn add(&self, m: MRef) -> std::result::Result<i32, i32> {
-        let (poll, number) = (&m.sched().net.poll, self.number.get());
-        let handle = self.handle.load(Ordering::Relaxed);
-        match poll.add(number, handle) {
-            Ok(()) => return Ok(number),
-            // Another handle has this number, too.
-            Err(libc::EEXIST) => {}
-            Err(errno) => return Err(errno),
-        }
-        let own = io::duplicate(number);
-        if own < 0 {
-            return Err(-own);
-        }
-        poll.add(own, handle).inspect_err(|_| io::close(own))?;
-        Ok(own)
-    }
-
-    /// FD-A5 and FD-A6. An error of the deadline is found by FD-A3.
-    ///
-    /// # Migrates
-    pub(super) fn wait(
-        &self,
-        m: MRef,
-        edges: &Edges,
-        seen: u64,
-        reason: WaitReason,
-        until: &mut Until,
-        deadline: i64,
-    ) -> (MRef, Result<()>) {
-        if until.is_now() {
-            return (m, Err(Error::TimedOut));
-        }
-        if let Err(e) = self.watch(m) {
-            return (m, Err(e));
-        }
-        widen!();
-        // FD-I3, NETPOLL-I5
-        let (m, waited) = edges.wait(m, seen, How::event(reason, until.or(deadline)));
-        match waited {
-            Waited::TimedOut if !until.is_over() => (m, Ok(())),
-            waited => (m, waited.error().map_or(Ok(()), Err)),
-        }
-    }
-
-    /// FD-A2.
-    ///
-    /// # Migrates
-    pub(super) fn lock(&self, mut m: MRef, way: Way, until: &mut Until) -> (MRef, Result<()>) {
-        let (d, reason) = (self.direction(way), way.reason());
-        loop {
-            if sema::try_acquire(&d.lock) {
-                return (m, Ok(()));
-            }
-            if let Err(e) = self.may(d) {
-                return (m, Err(e));
-            }
-            if until.is_now() {
-                return (m, Err(Error::TimedOut));
-            }
-            let got;
-            (m, got) = sema::acquire(m, &d.lock, until.or(d.deadline.get()), reason);
-            match got {
-                Err(Error::TimedOut) if !until.is_over() => {}
-                got => return (m, got),
-            }
-        }
-    }
-
-    pub(super) fn unlock(&self, m: MRef, way: Way) {
-        sema::pass_on(m, &self.direction(way).lock);
-    }
-
-    /// FD-A3 to FD-A6 until the call has a result. `f` makes it, by the means that it is told; EINTR: once more.
-    ///
-    /// # Migrates
-    fn repeat(
-        &self,
-        mut m: MRef,
-        way: Way,
-        means: Option<u8>,
-        until: &mut Until,
-        mut f: impl FnMut(&Direction, u64, Means) -> isize,
-    ) -> (MRef, Result<usize>) {
-        let (d, reason) = (self.direction(way), way.reason());
-        loop {
-            // FD-A3
-            let seen = d.edges.seen();
-            if let Err(e) = self.may(d) {
-                return (m, Err(e));
-            }
-            // FD-A4
-            if until.is_now() || !self.is_drained(d, seen) {
-                let r;
-                (m, r) = self.attempt(m, way, means, |by| f(d, seen, by));
-                if r >= 0 {
-                    return (m, Ok(r as usize));
-                }
-                if is(r, libc::EINTR) {
-                    // FD-A7
-                    m = vain::serve(m);
-                    continue;
-                }
-                if !is(r, libc::EAGAIN) {
-                    return (m, Err(Error::Os(-r as i32)));
-                }
-            }
-            let waited;
-            (m, waited) = self.wait(m, &d.edges, seen, reason, until, d.deadline.get());
-            if let Err(e) = waited {
-                return (m, Err(e));
-            }
-        }
-    }
-
-    /// A read of a file, by the holder of the lock.
-    ///
-    /// # Migrates
-    ///
-    /// # Safety
-    /// As for [`disk::read`].
-    unsafe fn read_file(&self, m: MRef, parts: Parts) -> (MRef, Result<usize>) {
-        match self.may(&self.read) {
-            // SAFETY: the caller's promise.
-            Ok(()) => unsafe { disk::read(m, self.number.get(), &self.waits, parts, file::HERE) },
-            Err(e) => (m, Err(e)),
-        }
-    }
-
-    /// FD-I4. The reader has read the count of edges before.
-    fn is_drained(&self, d: &Direction, seen: u64) -> bool {
-        d.drained.get() == seen && self.ended.load(Ordering::Relaxed) == 0 && self.watch.load(Ordering::Acquire) == YES
-    }
-
-    /// One call of the system, which does not wait with a P. EAGAIN: there was nothing to do for it.
-    ///
-    /// # Migrates
-    pub(super) fn attempt(
-        &self,
-        m: MRef,
-        way: Way,
-        means: Option<u8>,
-        mut f: impl FnMut(Means) -> isize,
-    ) -> (MRef, isize) {
-        let d = self.direction(way);
-        match means.unwrap_or(d.means.get()) {
-            WHEN_READY => {}
-            IN_SYSCALL => {
-                let (m, r) = offload::file(m, Lasts::Short, || f(Means::Plain));
-                return (m, r.unwrap_or(-(libc::ENOMEM as isize)));
-            }
-            means if means == Means::Socket as u8 => return (m, f(Means::Socket)),
-            means if means == Means::UnixStream as u8 => return (m, f(Means::UnixStream)),
-            means if means == Means::Plain as u8 => return (m, f(Means::Plain)),
-            _ => {
-                let r = f(Means::NoWait);
-                if !is(r, libc::EOPNOTSUPP) {
-                    return (m, r);
-                }
-                d.means.set(WHEN_READY);
-            }
-        }
-        if io::ready(self.number.get(), if way == Way::Read { IN } else { OUT }) == 0 {
-            return (m, -(libc::EAGAIN as isize));
-        }
-        let part = if self.kind() == Kind::Pipe { Means::Part } else { Means::SmallPart };
-        offload::in_syscall(m, Lasts::Short, || f(part))
-    }
-}
-
-// ---- calls ----------------------------------------------------------------------------------------------------------
-
-/// FD-A1, FD-A2 and FD-A7 around `f`.
-///
-/// # Migrates
-fn locked<R>(
-    m: MRef,
-    handle: u64,
-    way: Way,
-    timeout: i64,
-    f: impl FnOnce(MRef, &'static Fd, &mut Until) -> (MRef, Result<R>),
-) -> Result<R> {
-    let fd = enter(m, handle)?;
-    let mut until = Until::new(timeout);
-    let (mut m, got) = fd.lock(m, way, &mut until);
-    let r = match got {
-        Ok(()) => {
-            let r;
-            (m, r) = f(m, fd, &mut until);
-            fd.unlock(m, way);
-            r
-        }
-        Err(e) => Err(e),
-    };
-    leave(m, fd);
-    if r.is_ok() {
-        // FD-A7
-        vain::serve(m);
-    }
-    r
-}
-
-/// One call of the system on a socket, which says by itself if the descriptor is none. `f` gets its number, and returns
-/// a negative errno; EAGAIN: not ready.
-///
-/// # Migrates
-pub fn on_socket(m: MRef, handle: u64, way: Way, timeout: i64, mut f: impl FnMut(i32) -> isize) -> Result<usize> {
-    locked(m, handle, way, timeout, |m, fd, until| {
-        fd.repeat(m, way, Some(Means::Socket as u8), until, |_, _, _| f(fd.number.get()))
-    })
-}
-
-/// FD-I4: notes what a read says of the data that is left.
-fn note_drained(d: &Direction, seen: u64, (n, more): io::Got, wanted: usize) -> isize {
-    if !more && n > 0 && (n as usize) < wanted {
-        d.drained.set(seen);
-    }
-    n
-}
-
-/// Reads what is there, at most `n` bytes.
-///
-/// # Migrates
-///
-/// # Safety
-/// `buf` is the host's, with room for `n` bytes.
-pub unsafe fn read(m: MRef, handle: u64, buf: *mut c_void, n: usize, timeout: i64) -> Result<usize> {
-    let n = n.min(MOST);
-    if n == 0 {
-        return with(m, handle, |_| Ok(0));
-    }
-    locked(m, handle, Way::Read, timeout, |m, fd, until| {
-        if fd.kind() == Kind::File {
-            let v = file::one(buf, n);
-            // SAFETY: the caller's promise.
-            return unsafe { fd.read_file(m, Parts::new(&raw const v, 1)) };
-        }
-        fd.repeat(m, Way::Read, None, until, |d, seen, by| {
-            // SAFETY: the caller's promise.
-            note_drained(d, seen, unsafe { io::read(fd.number.get(), by, buf, n) }, n)
-        })
-    })
-}
-
-/// As [`read`], into several places.
-///
-/// # Migrates
-///
-/// # Safety
-/// `v` has `n` elements, as readv wants them.
-pub unsafe fn readv(m: MRef, handle: u64, v: *const iovec, n: usize, timeout: i64) -> Result<usize> {
-    // SAFETY: the caller's promise.
-    let wanted = unsafe { Parts::new(v, n).length() };
-    if wanted == 0 {
-        return with(m, handle, |_| Ok(0));
-    }
-    let parts = n.min(MOST_PARTS) as i32;
-    locked(m, handle, Way::Read, timeout, |m, fd, until| {
-        if fd.kind() == Kind::File {
-            // SAFETY: the caller's promise.
-            return unsafe { fd.read_file(m, Parts::new(v, n)) };
-        }
-        fd.repeat(m, Way::Read, None, until, |d, seen, by| {
-            // SAFETY: the caller's promise.
-            note_drained(d, seen, unsafe { io::readv(fd.number.get(), by, v, parts) }, wanted)
-        })
-    })
-}
-
-/// Writes all `n` bytes. `done` says how many were written, also in an error.
-///
-/// # Migrates
-///
-/// # Safety
-/// `buf` is the host's, with `n` bytes.
-pub unsafe fn write(m: MRef, handle: u64, buf: *const c_void, n: usize, timeout: i64, done: &mut usize) -> Result<()> {
-    write_all(m, handle, n, timeout, done, |fd, by, done| {
-        // SAFETY: the caller's promise.
-        unsafe { io::write(fd, by, buf.wrapping_byte_add(done), (n - done).min(MOST)) }
-    })
-}
-
-/// As [`write()`], from several places.
-///
-/// # Migrates
-///
-/// # Safety
-/// `v` has `n` elements, as writev wants them.
-pub unsafe fn writev(m: MRef, handle: u64, v: *const iovec, n: usize, timeout: i64, done: &mut usize) -> Result<()> {
-    let mut parts = Parts::new(v, n);
-    // SAFETY: the caller's promise.
-    let all = unsafe { parts.length() };
-    write_all(m, handle, all, timeout, done, |fd, by, done| {
-        // SAFETY: the caller's promise.
-        let call = |v, n| unsafe { io::writev(fd, by, v, n) };
-        // SAFETY: the caller's promise.
-        unsafe { parts.after(done, call) }
-    })
-}
-
-/// Makes calls until all `n` bytes are written. `f` writes what is behind the bytes that are done.
-///
-/// # Migrates
-fn write_all(
-    m: MRef,
-    handle: u64,
-    n: usize,
-    timeout: i64,
-    done: &mut usize,
-    mut f: impl FnMut(i32, Means, usize) -> isize,
-) -> Result<()> {
-    *done = 0;
-    if n == 0 {
-        return with(m, handle, |_| Ok(()));
-    }
-    locked(m, handle, Way::Write, timeout, |mut m, fd, until| {
-        loop {
-            let r;
-            (m, r) = fd.repeat(m, Way::Write, None, until, |_, _, by| match fd.kind() {
-                Kind::Pipe => io::without_signal(|| f(fd.number.get(), by, *done)),
-                _ => f(fd.number.get(), by, *done),
-            });
-            match r {
-                Ok(0) => return (m, Err(Error::Os(libc::EIO))),
-                Ok(r) => *done += r,
-                Err(e) => return (m, Err(e)),
-            }
-            if *done >= n {
-                return (m, Ok(()));
-            }
-            // FD-A7
-            m = vain::serve(m);
-        }
-    })
-}
-
-/// recv.
-///
-/// # Migrates
-///
-/// # Safety
-/// As for the call of the system.
-pub unsafe fn recv(m: MRef, handle: u64, buf: *mut c_void, n: usize, flags: i32, timeout: i64) -> Result<usize> {
-    // SAFETY: the caller's promise.
-    on_socket(m, handle, Way::Read, timeout, |fd| unsafe { io::recv(fd, buf, n.min(MOST), flags) })
-}
-
-/// send.
-///
-/// # Migrates
-///
-/// # Safety
-/// As for the call of the system.
-pub unsafe fn send(m: MRef, handle: u64, buf: *const c_void, n: usize, flags: i32, timeout: i64) -> Result<usize> {
-    // SAFETY: the caller's promise.
-    on_socket(m, handle, Way::Write, timeout, |fd| unsafe { io::send(fd, buf, n.min(MOST), flags) })
-}
-
-/// An address of the host's, and its length.
-#[derive(Clone, Copy)]
-pub struct From {
-    pub addr: *mut sockaddr,
-    pub len: *mut u32,
-}
-
-/// An address of the host's, and its length.
-#[derive(Clone, Copy)]
-pub struct To {
-    pub addr: *const sockaddr,
-    pub len: u32,
-}
-
-/// recvfrom.
-///
-/// # Migrates
-///
-/// # Safety
-/// As for the call of the system.
-pub unsafe fn recvfrom(
-    m: MRef,
-    handle: u64,
-    buf: *mut c_void,
-    n: usize,
-    flags: i32,
-    from: From,
-    timeout: i64,
-) -> Result<usize> {
-    on_socket(m, handle, Way::Read, timeout, |fd| {
-        // SAFETY: the caller's promise.
-        unsafe { io::recvfrom(fd, buf, n.min(MOST), flags, from.addr, from.len) }
-    })
-}
-
-/// sendto.
-///
-/// # Migrates
-///
-/// # Safety
-/// As for the call of the system.
-pub unsafe fn sendto(
-    m: MRef,
-    handle: u64,
-    buf: *const c_void,
-    n: usize,
-    flags: i32,
-    to: To,
-    timeout: i64,
-) -> Result<usize> {
-    on_socket(m, handle, Way::Write, timeout, |fd| {
-        // SAFETY: the caller's promise.
-        unsafe { io::sendto(fd, buf, n.min(MOST), flags, to.addr, to.len) }
-    })
-}
-
-/// recvmsg.
-///
-/// # Migrates
-///
-/// # Safety
-/// As for the call of the system.
-pub unsafe fn recvmsg(m: MRef, handle: u64, msg: *mut msghdr, flags: i32, timeout: i64) -> Result<usize> {
-    // SAFETY: the caller's promise.
-    on_socket(m, handle, Way::Read, timeout, |fd| unsafe { io::recvmsg(fd, msg, flags) })
-}
-
-/// sendmsg.
-///
-/// # Migrates
-///
-/// # Safety
-/// As for the call of the system.
-pub unsafe fn sendmsg(m: MRef, handle: u64, msg: *const msghdr, flags: i32, timeout: i64) -> Result<usize> {
-    // SAFETY: the caller's promise.
-    on_socket(m, handle, Way::Write, timeout, |fd| unsafe { io::sendmsg(fd, msg, flags) })
-}
-
-/// Connects, and waits until the system says what came of it.
-///
-/// # Migrates
-///
-/// # Safety
-/// As for the call of the system.
-pub unsafe fn connect(m: MRef, handle: u64, to: To, timeout: i64) -> Result<()> {
-    locked(m, handle, Way::Write, timeout, |m, fd, until| {
-        if let Err(e) = fd.may(&fd.write) {
-            return (m, Err(e));
-        }
-        // SAFETY: the caller's promise.
-        match -unsafe { io::connect(fd.number.get(), to.addr, to.len) } {
-            0 => return (m, Ok(())),
-            libc::EINPROGRESS | libc::EALREADY | libc::EINTR => {}
-            e => return (m, Err(Error::Os(e))),
-        }
-        let means = Some(Means::Socket as u8);
-        let (m, r) = fd.repeat(m, Way::Write, means, until, |_, _, _| io::connected(fd.number.get()));
-        (m, r.map(|_| ()))
-    })
-}
-
-/// Takes a connection of a listener, as a handle that owns its descriptor.
-///
-/// # Migrates
-///
-/// # Safety
-/// As for the call of the system.
-pub unsafe fn accept(m: MRef, handle: u64, from: From, timeout: i64) -> Result<u64> {
-    locked(m, handle, Way::Read, timeout, |m, fd, until| {
-        let means = if fd.nonblocking.get() { Means::Plain as u8 } else { WHEN_READY };
-        if means == WHEN_READY
-            && let Err(e) = io::listens(fd.number.get())
-        {
-            // It would never be ready.
-            return (m, Err(Error::Os(e)));
-        }
-        // SAFETY: the caller's promise.
-        let accept = |_: &Direction, _, _| unsafe { io::accept(fd.number.get(), from.addr, from.len) };
-        let (m, r) = match fd.patient.get() {
-            true => fd.accept_patiently(m, means, until, accept),
-            false => fd.repeat(m, Way::Read, Some(means), until, accept),
-        };
-        let made = r.and_then(|number| {
-            let number = number as i32;
-            make(m, number, fd.kind(), false, || false).inspect_err(|_| io::close(number))
-        });
-        (m, made)
-    })
-}
-
-/// The first and the longest pause of a patient accept.
-const PAUSE: i64 = 5_000_000;
-const LONGEST_PAUSE: i64 = 1_000_000_000;
-
-impl Fd {
-    /// As `repeat`, with a pause after each attempt that fails because the system has no descriptor or no memory left.
-    /// The connection stays in the queue of the listener meanwhile, and makes no other event: only time helps.
-    ///
-    /// # Migrates
-    fn accept_patiently(
-        &self,
-        mut m: MRef,
-        means: u8,
-        until: &mut Until,
-        mut accept: impl FnMut(&Direction, u64, Means) -> isize,
-    ) -> (MRef, Result<usize>) {
-        let mut pause = PAUSE;
-        loop {
-            let r;
-            (m, r) = self.repeat(m, Way::Read, Some(means), until, &mut accept);
-            match r {
-                Err(Error::Os(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) => {}
-                r => return (m, r),
-            }
-            if until.is_now() {
-                return (m, Err(Error::TimedOut));
-            }
-            let end = now() + pause;
-            // An edge is a further connection, for which there is no descriptor either; or the handle has changed.
-            while now() < end {
-                let seen = self.read.edges.seen();
-                if let Err(e) = self.may(&self.read) {
-                    return (m, Err(e));
-                }
-                let at = until.or(self.read.deadline.get()).map_or(end, |at| at.min(end));
-                let waited;
-                (m, waited) = self.read.edges.wait(m, seen, How::event(WaitReason::IO_READ, Some(at)));
-                match waited.error() {
-                    Some(Error::TimedOut) if until.is_over() => return (m, Err(Error::TimedOut)),
-                    None | Some(Error::TimedOut) => {}
-                    Some(e) => return (m, Err(e)),
-                }
-            }
-            pause = (2 * pause).min(LONGEST_PAUSE);
-        }
-    }
-}
-
-/// Waits until one of these events (of poll) is there, and returns those that are.
-///
-/// # Migrates
-pub fn wait(m: MRef, handle: u64, events: u32, timeout: i64) -> Result<u32> {
-    let fd = enter(m, handle)?;
-    let (m, r) = fd.wait_ready(m, events, &mut Until::new(timeout));
-    leave(m, fd);
-    if r.is_ok() {
-        // FD-A7
-        vain::serve(m);
-    }
-    r
-}
-
-impl Fd {
-    fn wait_ready(&self, mut m: MRef, events: u32, until: &mut Until) -> (MRef, Result<u32>) {
-        let events = if events & IN != 0 { events | PEER_DONE } else { events };
-        self.polled.store(true, Ordering::Relaxed);
-        // Pairs with the fence between the edges of `event` and its look at `polled`.
-        fence(Ordering::SeqCst);
-        loop {
-            let seen = self.ready.seen();
-            let mut deadline = FOREVER;
-            for (_, d) in [(IN, &self.read), (OUT, &self.write)].iter().filter(|(bit, _)| events & bit != 0) {
-                if let Err(e) = self.may(d) {
-                    return (m, Err(e));
-                }
-                deadline = deadline.min(d.deadline.get());
-            }
-            match io::ready(self.number.get(), events) {
-                0 => {}
-                bits if bits & io::NOT_OPEN != 0 => return (m, Err(Error::Os(EBADF))),
-                bits => return (m, Ok(bits)),
-            }
-            let waited;
-            (m, waited) = self.wait(m, &self.ready, seen, WaitReason::IO_WAIT, until, deadline);
-            if let Err(e) = waited {
-                return (m, Err(e));
-            }
-        }
-    }
-}
-
-/// As [`wait`], for a number that has no handle.
-///
-/// # Migrates
-pub fn wait_number(m: MRef, number: i32, events: u32, timeout: i64) -> Result<u32> {
-    let handle = open(m, number, true, false)?;
-    let r = wait(m, handle, events, timeout);
-    // The caller may be on another thread by now.
-    if let Some(m) = MRef::current() {
-        let _ = close(m, handle);
-    }
-    r
 }

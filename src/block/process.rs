@@ -294,7 +294,7 @@ pub fn wait(m: MRef, handle: u64, timeout: i64) -> Result<i32> {
         let left = until.map_or(FOREVER, |at| at - now());
         if pidfd != 0 && nap == FIRST_NAP {
             // PROC-B2
-            match fd::wait(m, pidfd, IN, left.max(0)) {
+            match fd::ready::wait(m, pidfd, IN, left.max(0)) {
                 Ok(_) => {}
                 Err(Error::Os(libc::EBADF)) => return Err(Error::Stale),
                 Err(e) => return Err(e),
@@ -385,7 +385,7 @@ fn watched_copy(m: MRef, number: i32) -> Result<u64> {
         return Err(Error::Os(-copy));
     }
     let handle = fd::open(m, copy, false, false).inspect_err(|_| io::close(copy))?;
-    fd::watch(m, handle).inspect_err(|_| close(m, handle))?;
+    fd::epoll::watch(m, handle).inspect_err(|_| close(m, handle))?;
     Ok(handle)
 }
 

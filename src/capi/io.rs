@@ -18,6 +18,7 @@
 
 use super::*;
 use crate::block::fd;
+use crate::block::fd::message::{From, To};
 use crate::sys::io::{iovec, msghdr, sockaddr};
 use std::ffi::c_void;
 
@@ -72,7 +73,7 @@ pub unsafe extern "C" fn gmx_read(p: gmx_poll, buf: *mut c_void, n: usize, timeo
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => count(unsafe { fd::read(*m, p, buf, n, timeout) }),
+        Ok(m) => count(unsafe { fd::stream::read(*m, p, buf, n, timeout) }),
         Err(status) => status,
     }
 }
@@ -104,7 +105,7 @@ pub unsafe extern "C" fn gmx_read_full(
 ) -> gmx_status {
     let read = |m, done: &mut usize| {
         // SAFETY: the caller's promise.
-        unsafe { fd::message::read_full(m, p, buf, n, timeout, done) }
+        unsafe { fd::stream::read_full(m, p, buf, n, timeout, done) }
     };
     // SAFETY: the caller's promise.
     unsafe { moved(is_buffer(buf, n), done, read) }
@@ -139,7 +140,7 @@ pub unsafe extern "C" fn gmx_write(
 ) -> gmx_status {
     let write = |m, done: &mut usize| {
         // SAFETY: the caller's promise.
-        unsafe { fd::write(m, p, buf, n, timeout, done) }
+        unsafe { fd::stream::write(m, p, buf, n, timeout, done) }
     };
     // SAFETY: the caller's promise.
     unsafe { moved(is_buffer(buf, n), done, write) }
@@ -168,7 +169,7 @@ pub unsafe extern "C" fn gmx_readv(p: gmx_poll, v: *const iovec, n: i32, timeout
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => count(unsafe { fd::readv(*m, p, v, n as usize, timeout) }),
+        Ok(m) => count(unsafe { fd::stream::readv(*m, p, v, n as usize, timeout) }),
         Err(status) => status,
     }
 }
@@ -199,7 +200,7 @@ pub unsafe extern "C" fn gmx_writev(
 ) -> gmx_status {
     let write = |m, done: &mut usize| {
         // SAFETY: the caller's promise.
-        unsafe { fd::writev(m, p, v, n as usize, timeout, done) }
+        unsafe { fd::stream::writev(m, p, v, n as usize, timeout, done) }
     };
     // SAFETY: the caller's promise.
     unsafe { moved(!v.is_null() && n >= 0, done, write) }
@@ -229,7 +230,7 @@ pub unsafe extern "C" fn gmx_recv(p: gmx_poll, buf: *mut c_void, n: usize, flags
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => count(unsafe { fd::recv(*m, p, buf, n, flags, timeout) }),
+        Ok(m) => count(unsafe { fd::message::recv(*m, p, buf, n, flags, timeout) }),
         Err(status) => status,
     }
 }
@@ -257,7 +258,7 @@ pub unsafe extern "C" fn gmx_send(p: gmx_poll, buf: *const c_void, n: usize, fla
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => count(unsafe { fd::send(*m, p, buf, n, flags, timeout) }),
+        Ok(m) => count(unsafe { fd::message::send(*m, p, buf, n, flags, timeout) }),
         Err(status) => status,
     }
 }
@@ -285,7 +286,7 @@ pub unsafe extern "C" fn gmx_recvmsg(p: gmx_poll, msg: *mut msghdr, flags: i32, 
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => count(unsafe { fd::recvmsg(*m, p, msg, flags, timeout) }),
+        Ok(m) => count(unsafe { fd::message::recvmsg(*m, p, msg, flags, timeout) }),
         Err(status) => status,
     }
 }
@@ -313,7 +314,7 @@ pub unsafe extern "C" fn gmx_sendmsg(p: gmx_poll, msg: *const msghdr, flags: i32
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => count(unsafe { fd::sendmsg(*m, p, msg, flags, timeout) }),
+        Ok(m) => count(unsafe { fd::message::sendmsg(*m, p, msg, flags, timeout) }),
         Err(status) => status,
     }
 }
@@ -349,7 +350,7 @@ pub unsafe extern "C" fn gmx_recvfrom(
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => count(unsafe { fd::recvfrom(*m, p, buf, n, flags, fd::From { addr, len }, timeout) }),
+        Ok(m) => count(unsafe { fd::message::recvfrom(*m, p, buf, n, flags, From { addr, len }, timeout) }),
         Err(status) => status,
     }
 }
@@ -385,7 +386,7 @@ pub unsafe extern "C" fn gmx_sendto(
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => count(unsafe { fd::sendto(*m, p, buf, n, flags, fd::To { addr, len }, timeout) }),
+        Ok(m) => count(unsafe { fd::message::sendto(*m, p, buf, n, flags, To { addr, len }, timeout) }),
         Err(status) => status,
     }
 }

@@ -12,6 +12,7 @@
 
 use super::*;
 use crate::block::fd;
+use crate::block::fd::message::{From, To};
 use crate::sys::io::sockaddr;
 
 /// Ends a direction of a connection for good, as shutdown does: SHUT_RD, SHUT_WR or SHUT_RDWR. Calls that wait there
@@ -60,7 +61,7 @@ pub unsafe extern "C" fn gmx_connect(p: gmx_poll, addr: *const sockaddr, len: u3
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => tried(unsafe { fd::connect(*m, p, fd::To { addr, len }, timeout) }),
+        Ok(m) => tried(unsafe { fd::connect::connect(*m, p, To { addr, len }, timeout) }),
         Err(status) => status,
     }
 }
@@ -102,7 +103,7 @@ pub unsafe extern "C" fn gmx_accept(
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => match unsafe { fd::accept(*m, p, fd::From { addr, len }, timeout) } {
+        Ok(m) => match unsafe { fd::connect::accept(*m, p, From { addr, len }, timeout) } {
             Ok(handle) => {
                 // SAFETY: the caller's promise.
                 unsafe { *out = handle };

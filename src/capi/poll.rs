@@ -155,7 +155,7 @@ pub unsafe extern "C" fn gmx_poll_wait(p: gmx_poll, events: u32, timeout: i64, r
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => unsafe { told(fd::wait(*m, p, events, timeout), ready) },
+        Ok(m) => unsafe { told(fd::ready::wait(*m, p, events, timeout), ready) },
         Err(status) => status,
     }
 }
@@ -284,7 +284,7 @@ pub unsafe extern "C" fn gmx_wait_fd(fd: i32, events: u32, timeout: i64, ready: 
     }
     match may_wait() {
         // SAFETY: the caller's promise.
-        Ok(m) => unsafe { told(fd::wait_number(*m, fd, events, timeout), ready) },
+        Ok(m) => unsafe { told(fd::ready::wait_number(*m, fd, events, timeout), ready) },
         Err(status) => status,
     }
 }

@@ -47,7 +47,7 @@ impl File {
     }
 
     fn read(&self, m: MRef, handle: u64) -> Result<usize> {
-        fd::on_socket(m, handle, Way::Read, FOREVER, |number| self.try_read(number))
+        fd::call::on_socket(m, handle, Way::Read, FOREVER, |number| self.try_read(number))
     }
 
     /// FD-C1 to FD-C4.
@@ -264,7 +264,7 @@ fn deadline_beside_a_reader() {
     });
 }
 
-/// A descriptor of the system that runs the model: the waiter of [`fd::wait`] asks it what is ready.
+/// A descriptor of the system that runs the model: the waiter of [`fd::ready::wait`] asks it what is ready.
 struct Real(i32);
 
 impl Real {
@@ -292,7 +292,7 @@ fn watch(m: MRef, handle: u64) {
         assert_eq!(fd::set_deadline(m, handle, IN, -1), Ok(()));
         AGAIN
     };
-    assert_eq!(fd::on_socket(m, handle, Way::Read, FOREVER, ends), Err(Error::TimedOut));
+    assert_eq!(fd::call::on_socket(m, handle, Way::Read, FOREVER, ends), Err(Error::TimedOut));
     assert_eq!(fd::set_deadline(m, handle, IN, FOREVER), Ok(()));
 }
 
@@ -304,7 +304,7 @@ fn wait_against_event() -> impl Fn() {
         let m = maker(&w);
         let handle = fd::make(m, real.0, Kind::Other, true, || true).unwrap();
         watch(m, handle);
-        let waits = host(move |_, m| assert_eq!(fd::wait(m, handle, IN, FOREVER), Ok(IN)));
+        let waits = host(move |_, m| assert_eq!(fd::ready::wait(m, handle, IN, FOREVER), Ok(IN)));
         let writer = real.clone();
         let happens = host(move |w, _| {
             writer.write();
@@ -326,7 +326,7 @@ fn event_beside_a_wait() {
 #[test]
 fn finds_wait_without_fence() {
     finds(DEADLOCK, || {
-        without("block/fd.rs", "wait_ready");
+        without("block/fd/ready.rs", "wait_ready");
         check(TWO, wait_against_event());
     });
 }
@@ -340,7 +340,7 @@ fn replace_against_add() -> impl Fn() {
         let reads = host(move |_, m| assert_eq!(file.read(m, handle), Err(Error::TimedOut)));
         let replaces = host(move |w, m| {
             assert_eq!(w.sched.net.poll.replace(), Ok(()));
-            fd::watch_again(m);
+            fd::epoll::watch_again(m);
             assert_eq!(fd::set_deadline(m, handle, IN, -1), Ok(()));
         });
         let sched = w.sched;
@@ -358,7 +358,7 @@ fn replaced_epoll_beside_an_add() {
 #[test]
 fn finds_add_without_fence() {
     finds(&["unknown to the new epoll"], || {
-        without("block/fd.rs", "watch");
+        without("block/fd/epoll.rs", "watch");
         check(TWO, replace_against_add());
     });
 }

@@ -517,7 +517,7 @@ extern "C" fn template_start(arg: *mut c_void) -> *mut c_void {
             trace: &mut dump::schedtrace,
             hog: &mut report::hog,
             watch_again: &mut |m| {
-                let (watched, lost) = fd::watch_again(m);
+                let (watched, lost) = fd::epoll::watch_again(m);
                 report::poll_was_lost(watched, lost);
             },
             trouble: &mut |sched| trouble.look(sched),

@@ -233,7 +233,7 @@ fn open(m: MRef) -> Result<()> {
     }
     let new = event::open().map_err(Error::Os)?;
     let handle = fd::open(m, new, false, false).inspect_err(|_| event::close(new))?;
-    if let Err(e) = fd::watch(m, handle) {
+    if let Err(e) = fd::epoll::watch(m, handle) {
         // No other caller knows the handle, so it waits for none.
         let _ = fd::close(m, handle);
         return Err(e);

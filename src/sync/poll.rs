@@ -91,7 +91,7 @@ impl Poll {
         self.fds.store(word(new), Ordering::Release);
         self.turn.fetch_add(1, Ordering::Release);
         self.lost.store(false, Ordering::Relaxed);
-        // Pairs with the fence in `Fd::watch` (block/fd.rs).
+        // Pairs with the fence in `Fd::watch` (block/fd/epoll.rs).
         fence(Ordering::SeqCst);
         Ok(())
     }

@@ -39,7 +39,8 @@
 //! * One member for two entries with the same number: the list would have to be sorted or searched. The second member
 //!   is watched by a number of its own, as a second handle is.
 
-use super::{Fd, Until, close, make};
+use super::call::Until;
+use super::{Fd, close, make};
 use crate::block::vain;
 use crate::block::waitq::How;
 use crate::gmp::error::{Error, Result};

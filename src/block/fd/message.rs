@@ -1,56 +1,114 @@
-//! Calls that move more than one run of bytes: all of a length, several messages, descriptors.
-//!
-//! Each is as the calls of [`super`], with the lock of its direction and the same wait.
+//! Messages, with their addresses and with descriptors that go along.
 
-use super::{MOST, Way, locked, note_drained, on_socket, with};
-use crate::block::vain;
-use crate::gmp::error::{Error, Result};
+use super::call::on_socket;
+use super::{MOST, Way, with};
+use crate::gmp::error::Result;
 use crate::gmp::m::MRef;
-use crate::sys::io;
+use crate::sys::io::{self, msghdr, sockaddr};
 use crate::sys::net::{self, Control, mmsghdr};
 use std::ffi::c_void;
 
 /// The most messages of one call, as the system has it.
 const MOST_MESSAGES: usize = 1024;
 
-/// Reads until `n` bytes are there. `done` says how many were read, also in an error. EPIPE: the data ended before.
+/// recv.
 ///
 /// # Migrates
 ///
 /// # Safety
-/// `buf` is the host's, with room for `n` bytes.
-pub unsafe fn read_full(
+/// As for the call of the system.
+pub unsafe fn recv(m: MRef, handle: u64, buf: *mut c_void, n: usize, flags: i32, timeout: i64) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    on_socket(m, handle, Way::Read, timeout, |fd| unsafe { io::recv(fd, buf, n.min(MOST), flags) })
+}
+
+/// send.
+///
+/// # Migrates
+///
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn send(m: MRef, handle: u64, buf: *const c_void, n: usize, flags: i32, timeout: i64) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    on_socket(m, handle, Way::Write, timeout, |fd| unsafe { io::send(fd, buf, n.min(MOST), flags) })
+}
+
+/// An address of the host's, and its length.
+#[derive(Clone, Copy)]
+pub struct From {
+    pub addr: *mut sockaddr,
+    pub len: *mut u32,
+}
+
+/// An address of the host's, and its length.
+#[derive(Clone, Copy)]
+pub struct To {
+    pub addr: *const sockaddr,
+    pub len: u32,
+}
+
+/// recvfrom.
+///
+/// # Migrates
+///
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn recvfrom(
     m: MRef,
     handle: u64,
     buf: *mut c_void,
     n: usize,
+    flags: i32,
+    from: From,
     timeout: i64,
-    done: &mut usize,
-) -> Result<()> {
-    *done = 0;
-    if n == 0 {
-        return with(m, handle, |_| Ok(()));
-    }
-    locked(m, handle, Way::Read, timeout, |mut m, fd, until| {
-        loop {
-            let (at, rest) = (buf.wrapping_byte_add(*done), (n - *done).min(MOST));
-            let r;
-            (m, r) = fd.repeat(m, Way::Read, None, until, |d, seen, by| {
-                // SAFETY: the caller's promise.
-                note_drained(d, seen, unsafe { io::read(fd.number.get(), by, at, rest) }, rest)
-            });
-            match r {
-                Ok(0) => return (m, Err(Error::Os(libc::EPIPE))),
-                Ok(r) => *done += r,
-                Err(e) => return (m, Err(e)),
-            }
-            if *done >= n {
-                return (m, Ok(()));
-            }
-            // FD-A7
-            m = vain::serve(m);
-        }
+) -> Result<usize> {
+    on_socket(m, handle, Way::Read, timeout, |fd| {
+        // SAFETY: the caller's promise.
+        unsafe { io::recvfrom(fd, buf, n.min(MOST), flags, from.addr, from.len) }
     })
+}
+
+/// sendto.
+///
+/// # Migrates
+///
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn sendto(
+    m: MRef,
+    handle: u64,
+    buf: *const c_void,
+    n: usize,
+    flags: i32,
+    to: To,
+    timeout: i64,
+) -> Result<usize> {
+    on_socket(m, handle, Way::Write, timeout, |fd| {
+        // SAFETY: the caller's promise.
+        unsafe { io::sendto(fd, buf, n.min(MOST), flags, to.addr, to.len) }
+    })
+}
+
+/// recvmsg.
+///
+/// # Migrates
+///
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn recvmsg(m: MRef, handle: u64, msg: *mut msghdr, flags: i32, timeout: i64) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    on_socket(m, handle, Way::Read, timeout, |fd| unsafe { io::recvmsg(fd, msg, flags) })
+}
+
+/// sendmsg.
+///
+/// # Migrates
+///
+/// # Safety
+/// As for the call of the system.
+pub unsafe fn sendmsg(m: MRef, handle: u64, msg: *const msghdr, flags: i32, timeout: i64) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    on_socket(m, handle, Way::Write, timeout, |fd| unsafe { io::sendmsg(fd, msg, flags) })
 }
 
 /// recvmmsg: waits for the first message, and takes those that are there.
