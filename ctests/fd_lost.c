@@ -224,18 +224,14 @@ static void all_is_closed(void) {
 
 /* The system has no descriptors for new ones: the waits go on when it has. */
 static void there_are_none(void) {
-  struct rlimit limit, none;
   readers_wait(GMX_FOREVER);
-  CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-  none = limit;
-  none.rlim_cur = 0;
   int before = load(&told);
   lose(BOTH, -1);
-  CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  fds_left(0);
   for (int i = 0; i < GS; i++) feed(readers[i].pair.fd[1], "x", 1);
   CHECK_OK(gmx_sleep(1500 * MS)); /* it has tried by now, or tries later */
   CHECK_EQ(load(&told), before);
-  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  fds_again();
   readers_end(1);
   readers_close();
   is_told(before + 1);

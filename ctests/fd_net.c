@@ -276,17 +276,11 @@ static void a_closed_listener_resets_its_queue(void) {
 /* There is no descriptor for the connection. It stays in the queue, and a later call has it. */
 static void without_descriptors_accept_says_so(void) {
   struct sockaddr_in at;
-  struct rlimit limit, few;
   gmx_poll l = own_fd(listener(&at, 16)), p = 0;
-  int c = connect_to(&at), next = dup(c);
-  CHECK_CMP(next, >=, 0);
-  CHECK(close(next) == 0);
-  CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-  few = limit;
-  few.rlim_cur = (rlim_t)next;
-  CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  int c = connect_to(&at);
+  fds_left(0);
   for (int i = 0; i < 20; i++) CHECK_STATUS(gmx_accept(l, &p, NULL, NULL, GMX_FOREVER), -EMFILE);
-  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  fds_again();
   CHECK_OK(gmx_accept(l, &p, NULL, NULL, GMX_FOREVER));
   CHECK_OK(gmx_write(p, "x", 1, GMX_FOREVER, NULL));
   char byte = 0;
@@ -308,18 +302,12 @@ static void accepts_patiently(void *arg) {
 /* A patient accept waits for a descriptor, as long as it may; and for no longer than there is none. */
 static void a_patient_accept_waits_for_a_descriptor(void) {
   struct sockaddr_in at;
-  struct rlimit limit, few;
   struct patient x = {fd_with(listener(&at, 16), GMX_ACCEPT_PATIENT), 0, 0};
-  int c = connect_to(&at), next = dup(c);
-  CHECK_CMP(next, >=, 0);
-  CHECK(close(next) == 0);
+  int c = connect_to(&at);
   CHECK_STATUS(gmx_poll_set_deadline(x.l, GMX_POLL_IN, gmx_now() - 1), GMX_OK);
   CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, GMX_FOREVER), GMX_ETIMEDOUT);
   CHECK_OK(gmx_poll_set_deadline(x.l, GMX_POLL_IN, GMX_FOREVER));
-  CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-  few = limit;
-  few.rlim_cur = (rlim_t)next;
-  CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  fds_left(0);
   CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, 0), GMX_ETIMEDOUT);
   CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, 2 * MS), GMX_ETIMEDOUT); /* in the first pause */
   CHECK_STATUS(gmx_accept(x.l, &x.p, NULL, NULL, 20 * MS), GMX_ETIMEDOUT);
@@ -335,13 +323,13 @@ static void a_patient_accept_waits_for_a_descriptor(void) {
     struct placed placed;
     place_start(&placed, place, accepts_patiently, &x);
     if (place == ON_G) spin_until(g_waits(placed.g));
-    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    fds_again();
     place_join(&placed);
     CHECK_OK(x.status);
     close_fd(x.p);
     CHECK(close(c) == 0);
     c = connect_to(&at);
-    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    fds_left(0);
   }
   struct placed placed;
   place_start(&placed, ON_G, accepts_patiently, &x);
@@ -349,7 +337,7 @@ static void a_patient_accept_waits_for_a_descriptor(void) {
   close_fd(x.l);
   place_join(&placed);
   CHECK_STATUS(x.status, GMX_EBADF);
-  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  fds_again();
   CHECK(close(c) == 0);
 }
 

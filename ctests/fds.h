@@ -7,7 +7,7 @@
  *   feed take drain fill                  the far end, by calls of the system that do not wait
  *   listener connect_to                   sockets of TCP on the loopback device
  *   WITH_SOME_PS                          runs tests with few Ps and with many
- *   open_fds more_fds                     how many descriptors there are; how many there may be
+ *   open_fds more_fds fds_left            how many descriptors there are; how many there may be
  *   places place_start place_join         a function on a G, on a thread of the host, attached, in a callback
  *   fd_calls                              each call that waits, with what it waits for
  *
@@ -110,6 +110,18 @@ CHECK_UNUSED static bool more_fds(rlim_t n) {
   CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
   return limit.rlim_cur >= n;
 }
+
+/* Until fds_again the system gives at most so many descriptors more. */
+CHECK_UNUSED static struct rlimit fds_before;
+CHECK_UNUSED static void fds_left(int more) {
+  CHECK(getrlimit(RLIMIT_NOFILE, &fds_before) == 0);
+  int next = dup(0);
+  CHECK_CMP(next, >=, 0);
+  CHECK(close(next) == 0);
+  struct rlimit few = {(rlim_t)(next + more), fds_before.rlim_max};
+  CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+}
+CHECK_UNUSED static void fds_again(void) { CHECK(setrlimit(RLIMIT_NOFILE, &fds_before) == 0); }
 
 /* ---- sockets of TCP on the loopback device ---- */
 

@@ -281,34 +281,25 @@ static void sockets_come_from_the_starter(void) {
 /* ---- without descriptors ---- */
 
 static void without_descriptors_they_say_so(void) {
-  struct rlimit limit, few;
   gmx_poll p = 0;
   CHECK_OK(gmx_listen_tcp("127.0.0.1", "0", NULL, &p)); /* the library has its own */
   close_fd(p);
   long before = open_fds();
-  int next = dup(0);
-  CHECK_CMP(next, >=, 0);
-  CHECK(close(next) == 0);
-  CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-  few = limit;
-  few.rlim_cur = (rlim_t)next;
-  CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  fds_left(0);
   CHECK_STATUS(gmx_listen_tcp("127.0.0.1", "0", NULL, &p), -EMFILE);
   CHECK_STATUS(gmx_listen_unix("@gomax", NULL, &p), -EMFILE);
   CHECK_STATUS(gmx_udp_open("127.0.0.1", "0", NULL, &p), -EMFILE);
   CHECK_STATUS(gmx_dial("tcp", "127.0.0.1", "1", NULL, GMX_FOREVER, &p), -EMFILE);
   CHECK_STATUS(gmx_dial("unix", "@gomax", NULL, NULL, GMX_FOREVER, &p), -EMFILE);
-  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  fds_again();
   CHECK_EQ(open_fds(), before);
 }
 
 int main(void) {
-  static const int procs[] = {1, 2, 64};
   RUN(sockets_come_from_the_starter);
   CHECK(more_fds(1000));
   start_runtime(1, 0);
-  for (size_t i = 0; i < sizeof procs / sizeof *procs; i++) {
-    CHECK_CMP(gmx_gomaxprocs(procs[i]), >, 0);
+  WITH_SOME_PS {
     RUN_G(listens_everywhere);
     RUN_G(all_addresses_are_those_of_both_families);
     RUN_G(several_listeners_have_one_port);

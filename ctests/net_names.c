@@ -211,11 +211,9 @@ static void an_answer_has_one_owner(void) {
 }
 
 int main(void) {
-  static const int procs[] = {1, 2, 64};
   look_for_the_real_ones();
   start_runtime(1, 0);
-  for (size_t i = 0; i < sizeof procs / sizeof *procs; i++) {
-    CHECK_CMP(gmx_gomaxprocs(procs[i]), >, 0);
+  WITH_SOME_PS {
     RUN_G(answers_everywhere);
     RUN_G(a_caller_leaves_the_resolver_behind);
     RUN_G(questions_wait_for_their_turn);
