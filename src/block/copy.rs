@@ -299,7 +299,7 @@ impl Copy<'_> {
         let put = |by: Means| unsafe { io::write(number, by, from.cast(), n) };
         let pipe = self.to.kind() == Kind::Pipe;
         // COPY-I3
-        let write = |by: Means| if pipe { io::without_signal(|| put(by)) } else { put(by) };
+        let write = |by: Means| if pipe { io::to_pipe(by, put) } else { put(by) };
         let (m, r) = self.to.attempt(m, Way::Write, None, write);
         (m, self.taken(r))
     }

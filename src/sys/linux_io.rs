@@ -8,6 +8,7 @@
 use super::linux::KeepErrno;
 use super::{c, held};
 use core::ffi::{c_int, c_long, c_void};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::{mem, ptr};
 
 pub use libc::{iovec, msghdr, pollfd, sockaddr};
@@ -30,6 +31,8 @@ pub enum Means {
     SmallPart,
     /// A call that does not wait although the descriptor does. Some files have none: EOPNOTSUPP.
     NoWait,
+    /// As `Plain`, a write that raises no signal if nothing reads the pipe. Before Linux 6.18 there is none: EOPNOTSUPP.
+    Quiet,
 }
 
 /// What a descriptor is, as far as that matters to its calls.
@@ -48,6 +51,12 @@ pub enum Kind {
 
 const PART: usize = 4096;
 const SMALL_PART: usize = 256;
+
+/// Of pwritev2.
+const RWF_NOSIGNAL: c_int = 0x100;
+
+/// The system has no [`Means::Quiet`], and is not asked again.
+static NO_QUIET: AtomicBool = AtomicBool::new(false);
 
 pub(super) const NO_WAIT: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
@@ -208,7 +217,7 @@ pub unsafe fn read(fd: c_int, by: Means, buf: *mut c_void, n: usize) -> Got {
         // SAFETY: the caller's promise.
         Means::Socket => (unsafe { recv(fd, buf, n, 0) }, false),
         // SAFETY: the caller's promise.
-        Means::Plain | Means::Part | Means::SmallPart => {
+        Means::Plain | Means::Part | Means::SmallPart | Means::Quiet => {
             // SAFETY: the caller's promise.
             let n = unsafe { call(libc::SYS_read, fd, [buf as usize, n, 0, 0, 0]) };
             (n, true)
@@ -230,13 +239,13 @@ pub unsafe fn readv(fd: c_int, by: Means, v: *const iovec, n: c_int) -> Got {
             (got, msg.msg_flags & libc::MSG_CTRUNC != 0)
         }
         // SAFETY: the caller's promise.
-        Means::Plain | Means::Part | Means::SmallPart => {
+        Means::Plain | Means::Part | Means::SmallPart | Means::Quiet => {
             // SAFETY: the caller's promise.
             let n = unsafe { call(libc::SYS_readv, fd, [v as usize, n as usize, 0, 0, 0]) };
             (n, true)
         }
         // SAFETY: the caller's promise.
-        Means::NoWait => (unsafe { at_once(libc::SYS_preadv2, fd, v, n) }, true),
+        Means::NoWait => (unsafe { here(libc::SYS_preadv2, fd, v, n, libc::RWF_NOWAIT) }, true),
     }
 }
 
@@ -255,7 +264,7 @@ pub unsafe fn write(fd: c_int, by: Means, buf: *const c_void, n: usize) -> isize
         // SAFETY: the caller's promise.
         Means::SmallPart => unsafe { write(fd, Means::Plain, buf, n.min(SMALL_PART)) },
         // SAFETY: the caller's promise.
-        Means::NoWait => unsafe { writev(fd, by, &raw const v, 1) },
+        Means::NoWait | Means::Quiet => unsafe { writev(fd, by, &raw const v, 1) },
     }
 }
 
@@ -278,16 +287,26 @@ pub unsafe fn writev(fd: c_int, by: Means, v: *const iovec, n: c_int) -> isize {
             unsafe { write(fd, by, first.iov_base, first.iov_len) }
         }
         // SAFETY: the caller's promise.
-        Means::NoWait => unsafe { at_once(libc::SYS_pwritev2, fd, v, n) },
+        Means::NoWait => unsafe { here(libc::SYS_pwritev2, fd, v, n, libc::RWF_NOWAIT) },
+        // SAFETY: the caller's promise.
+        Means::Quiet => unsafe { here(libc::SYS_pwritev2, fd, v, n, RWF_NOSIGNAL) },
     }
 }
 
-/// Makes a write to a pipe, which raises no signal if there is no reader: the signal would end the process.
-pub fn without_signal(write: impl FnOnce() -> isize) -> isize {
-    without_sigpipe(write, |n| n == -(libc::EPIPE as isize))
+/// Makes a write to a pipe, which raises no signal if there is no reader: the signal would end the process. `write` makes
+/// it by the means that it is told.
+pub fn to_pipe(by: Means, mut write: impl FnMut(Means) -> isize) -> isize {
+    if by == Means::Plain && !NO_QUIET.load(Ordering::Relaxed) {
+        let n = write(Means::Quiet);
+        if n != -(libc::EOPNOTSUPP as isize) {
+            return n;
+        }
+        NO_QUIET.store(true, Ordering::Relaxed);
+    }
+    without_sigpipe(|| write(by), |n| n == -(libc::EPIPE as isize))
 }
 
-/// As [`without_signal`], for a call that may write some of its parts before it finds that there is no reader.
+/// As [`to_pipe`], for a call that may write some of its parts before it finds that there is no reader.
 pub fn without_signal_in_parts(write: impl FnOnce() -> isize) -> isize {
     without_sigpipe(write, |_| c::has_signal(&c::pending_signals(), libc::SIGPIPE))
 }
@@ -309,15 +328,15 @@ fn without_sigpipe(write: impl FnOnce() -> isize, raised: impl FnOnce(isize) -> 
     n
 }
 
-/// preadv2 or pwritev2, at the place where the file is, without waiting.
+/// preadv2 or pwritev2, at the place where the file is.
 ///
 /// # Safety
 /// As for [`readv`] or [`writev`].
-unsafe fn at_once(what: c_long, fd: c_int, v: *const iovec, n: c_int) -> isize {
+unsafe fn here(what: c_long, fd: c_int, v: *const iovec, n: c_int, flags: c_int) -> isize {
     const HERE: usize = usize::MAX;
     // The kernel takes the offset in two halves.
     // SAFETY: the caller's promise.
-    let r = unsafe { call(what, fd, [v as usize, n as usize, HERE, HERE, libc::RWF_NOWAIT as usize]) };
+    let r = unsafe { call(what, fd, [v as usize, n as usize, HERE, HERE, flags as usize]) };
     // An older system says otherwise that it has no such call, and so may a filter. What is wrong with this call, the
     // next one says as well.
     match -r as i32 {
@@ -537,7 +556,9 @@ mod tests {
         assert!(own >= 3 && is_nonblocking(own) && own != from);
         [from, own, near].into_iter().for_each(close);
         assert_eq!(put(far, Means::Socket, b"x"), -(libc::EPIPE as isize), "and no signal");
-        assert_eq!(without_signal(|| put(to, Means::Plain, b"x")), -(libc::EPIPE as isize), "and no signal");
+        for by in [Means::Plain, Means::Part] {
+            assert_eq!(to_pipe(by, |by| put(to, by, b"x")), -(libc::EPIPE as isize), "and no signal");
+        }
         close(far);
         close(to);
         assert_eq!(c::errno(), 77);

@@ -109,7 +109,7 @@ fn write_all(
         loop {
             let r;
             (m, r) = fd.repeat(m, Way::Write, None, until, |_, _, by| match fd.kind() {
-                Kind::Pipe => io::without_signal(|| f(fd.number.get(), by, *done)),
+                Kind::Pipe => io::to_pipe(by, |by| f(fd.number.get(), by, *done)),
                 _ => f(fd.number.get(), by, *done),
             });
             match r {
