@@ -17,7 +17,7 @@ struct bench {
   bool on_thread; /* on a foreign thread, not on a G */
   const char *parameters;
 };
-extern const struct bench go_suite[]; /* ends with a nameless one */
+extern const struct bench go_suite[], io_suite[]; /* each ends with a nameless one */
 
 #define must(call) must_be_fine(call, #call)
 int32_t wrong(int32_t status, const char *call); /* does not return */

@@ -850,7 +850,7 @@ static const struct bench cases[] = {
     {"pin_unpin", pin_unpin, false, "N times"},
     {0},
 };
-static const struct bench *const tables[] = {cases, go_suite};
+static const struct bench *const tables[] = {cases, go_suite, io_suite};
 
 static void run(void *body) {
   (*(void (*const *)(void))body)();
