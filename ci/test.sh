@@ -88,7 +88,7 @@ suite zig env GMX_LIB="$release_lib" ci/zig.sh
 suite nim env GMX_LIB="$release_lib" ci/nim.sh
 suite parsers env GMX_LIB="$release_lib" ci/parsers.sh
 suite runtimes env GMX_LIB="$release_lib" ci/runtimes.sh
-suite host_loop env GMX_LIB="$release_lib" ci/host_loop.sh
+suite libraries env GMX_LIB="$release_lib" ci/libraries.sh
 suite polls env GMX_LIB="$release_lib" ci/polls.sh
 suite aarch64 ci/aarch64.sh
 suite demo demo/check.sh

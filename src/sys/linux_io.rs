@@ -31,7 +31,8 @@ pub enum Means {
     SmallPart,
     /// A call that does not wait although the descriptor does. Some files have none: EOPNOTSUPP.
     NoWait,
-    /// As `Plain`, a write that raises no signal if nothing reads the pipe. Before Linux 6.18 there is none: EOPNOTSUPP.
+    /// As `Plain`, a write that raises no signal if nothing reads the pipe. Before Linux 6.18 there is none:
+    /// EOPNOTSUPP.
     Quiet,
 }
 
@@ -293,8 +294,8 @@ pub unsafe fn writev(fd: c_int, by: Means, v: *const iovec, n: c_int) -> isize {
     }
 }
 
-/// Makes a write to a pipe, which raises no signal if there is no reader: the signal would end the process. `write` makes
-/// it by the means that it is told.
+/// Makes a write to a pipe, which raises no signal if there is no reader: the signal would end the process. `write`
+/// makes it by the means that it is told.
 pub fn to_pipe(by: Means, mut write: impl FnMut(Means) -> isize) -> isize {
     if by == Means::Plain && !NO_QUIET.load(Ordering::Relaxed) {
         let n = write(Means::Quiet);
