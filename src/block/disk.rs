@@ -10,6 +10,10 @@
 //! * DISK-R2 It reads the rest as a call that may block ([`super::offload`]), until there is no more: only 0 is the end
 //!   of the file. If there was nothing in memory, the call is expected to block.
 //! * DISK-R3 A file system that has no reads without waiting says so at the first one. Its descriptor remembers that.
+//! * DISK-R4 A descriptor with O_DIRECT goes past the memory of the system. A read without waiting waits for the disk
+//!   all the same there, and would do so on its P. So such a descriptor counts as one without such reads from the
+//!   beginning ([`super::file::adopt`]), and each of its calls is expected to block. (If the host sets O_DIRECT later,
+//!   the reads stay right, and block their Ps.)
 //! * DISK-W1 A write is a call that may block, and mostly does not. It is repeated until all is written.
 //!
 //! The 0 of a read without waiting is not the end: Linux 5.9 and 5.10 return it elsewhere, too.
@@ -140,7 +144,7 @@ pub unsafe fn read(mut m: MRef, number: i32, waits: &AtomicBool, mut parts: Part
     if first < 0 && !is(first, libc::EAGAIN) {
         return (m, Err(Error::Os(-first as i32)));
     }
-    let mut lasts = if first < 0 { Lasts::Long } else { Lasts::Short };
+    let mut lasts = if first < 0 { Lasts::Long } else { expected(number, waits) };
     let mut done = first.max(0) as usize;
     // DISK-R2. (What is beyond `MOST` may be left to the next call.)
     while done < all && (done == 0 || all <= MOST) {
@@ -161,23 +165,36 @@ pub unsafe fn read(mut m: MRef, number: i32, waits: &AtomicBool, mut parts: Part
     (m, Ok(done))
 }
 
+/// How long a call on a descriptor is expected to block, as far as that is known of it (DISK-R4).
+fn expected(number: i32, waits: &AtomicBool) -> Lasts {
+    if waits.load(Ordering::Relaxed) && file::is_direct(number) { Lasts::Long } else { Lasts::Short }
+}
+
 /// DISK-W1. `done` says how many bytes were written, also in an error.
 ///
 /// # Migrates
 ///
 /// # Safety
 /// `parts` describes memory of the host's that may be read.
-pub unsafe fn write(mut m: MRef, number: i32, mut parts: Parts, at: i64, done: &mut usize) -> (MRef, Result<()>) {
+pub unsafe fn write(
+    mut m: MRef,
+    number: i32,
+    waits: &AtomicBool,
+    mut parts: Parts,
+    at: i64,
+    done: &mut usize,
+) -> (MRef, Result<()>) {
     *done = 0;
     // SAFETY: the caller's promise.
     let all = unsafe { parts.length() };
+    let lasts = expected(number, waits);
     while *done < all {
         let r;
         let from = *done;
         // SAFETY: the caller's promise.
         let call = |v, n| unsafe { file::write(number, v, n, behind(at, from)) };
         // SAFETY: the caller's promise.
-        (m, r) = offload::file(m, Lasts::Short, || unsafe { parts.after(from, call) });
+        (m, r) = offload::file(m, lasts, || unsafe { parts.after(from, call) });
         match r {
             Ok(0) => return (m, Err(Error::Os(libc::EIO))),
             Ok(r) if r > 0 => *done += r as usize,

@@ -9,6 +9,7 @@ use super::fd;
 use super::offload::{self, Lasts};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::m::MRef;
+use crate::sync::Ordering;
 use crate::sys::file;
 use crate::sys::io;
 use crate::sys::io::iovec;
@@ -36,7 +37,20 @@ pub unsafe fn open(m: MRef, path: *const c_char, flags: i32, mode: u32) -> Resul
     // SAFETY: the caller's promise.
     let (m, number) = offload::file(m, Lasts::Short, || unsafe { file::open(path, flags, mode) });
     let number = told(number)?;
-    fd::open(m, number, false, false).inspect_err(|_| io::close(number))
+    adopt(m, number, false, false).inspect_err(|_| io::close(number))
+}
+
+/// As [`fd::open`], for a descriptor that may be a file.
+pub fn adopt(m: MRef, number: i32, borrow: bool, patient: bool) -> Result<u64> {
+    let handle = fd::open(m, number, borrow, patient)?;
+    if file::is_direct(number) {
+        // DISK-R4
+        fd::inside(m, handle, |m, _, waits| {
+            waits.store(true, Ordering::Relaxed);
+            (m, Ok(()))
+        })?;
+    }
+    Ok(handle)
 }
 
 /// A call on the descriptor of a handle.
@@ -92,9 +106,9 @@ pub unsafe fn read_now(m: MRef, handle: u64, buf: *mut c_void, n: usize, at: i64
 /// # Safety
 /// `v` has `n` elements, as writev wants them.
 pub unsafe fn write(m: MRef, handle: u64, v: *const iovec, n: usize, at: i64, done: &mut usize) -> Result<()> {
-    fd::inside(m, handle, |m, number, _| {
+    fd::inside(m, handle, |m, number, waits| {
         // SAFETY: the caller's promise.
-        unsafe { disk::write(m, number, Parts::new(v, n), at, done) }
+        unsafe { disk::write(m, number, waits, Parts::new(v, n), at, done) }
     })
 }
 

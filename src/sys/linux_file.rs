@@ -75,6 +75,14 @@ pub unsafe fn open(path: *const c_char, flags: c_int, mode: u32) -> i32 {
     unsafe { call(libc::SYS_openat, libc::AT_FDCWD, [path as usize, flags as usize, mode as usize, 0, 0]) as i32 }
 }
 
+/// Whether its reads and writes go past the memory of the system (O_DIRECT).
+pub fn is_direct(fd: c_int) -> bool {
+    held::nothing_for("fcntl");
+    // SAFETY: takes numbers.
+    let flags = unsafe { call(libc::SYS_fcntl, fd, [libc::F_GETFL as usize, 0, 0, 0, 0]) as i32 };
+    flags >= 0 && flags & libc::O_DIRECT != 0
+}
+
 /// Writes to the disk what was written to the file; `data`: without times and the like.
 pub fn sync(fd: c_int, data: bool) -> i32 {
     held::nothing_for("fsync");
