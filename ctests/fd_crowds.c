@@ -193,10 +193,50 @@ static void a_lowered_limit_leaves_what_is_open(void) {
   pair_close(&pair);
 }
 
+/* ---- waits that do not spin ---- */
+
+static void writes_too_much(void *arg) {
+  static const char much[4 << 20];
+  CHECK_STATUS(gmx_write(*(gmx_poll *)arg, much, sizeof much, GMX_FOREVER, NULL), GMX_EBADF);
+}
+
+/* A writer without room beside a peer that writes no more, a reader without data, and a G that selects from a ticker:
+ * only the ticks make Gs move. */
+static void only_events_make_gs_move(void) {
+  struct pair full = pair_of(TCP), empty = pair_of(UNIX);
+  gmx_timer ticker;
+  gmx_chan *ticks, *nothing_comes = chan_of(1, 0);
+  CHECK(shutdown(full.fd[1], SHUT_WR) == 0);
+  gmx_g writer = go_joinable(writes_too_much, &full.p[0]);
+  struct side reader = {.p = empty.p[0]};
+  reader.g = go_joinable(uses_until_the_end, &reader);
+  spin_until(g_waits(writer) && g_waits(reader.g));
+  CHECK_OK(gmx_ticker_new(10 * MS, &ticker, &ticks));
+  uint64_t before = sched_stats().switches;
+  for (int i = 0; i < 20; i++) {
+    int64_t when;
+    char byte;
+    size_t chosen = 9;
+    gmx_select_case cases[] = {GMX_RECV(ticks, &when), GMX_RECV(nothing_comes, &byte)};
+    CHECK_OK(gmx_select(cases, 2, GMX_FOREVER, &chosen));
+    CHECK_EQ(chosen, 0);
+  }
+  CHECK_CMP(sched_stats().switches - before, <, 200);
+  CHECK_EQ(timer_free(ticker), 1);
+  CHECK_OK(gmx_chan_free(ticks));
+  CHECK_OK(gmx_chan_free(nothing_comes));
+  pair_close(&full);
+  pair_close(&empty);
+  join(writer);
+  join(reader.g);
+  CHECK_STATUS(reader.status, GMX_EBADF);
+}
+
 int main(void) {
   RUN_G(a_lowered_limit_leaves_what_is_open);
   RUN_G(a_storm_of_resets_ends_all_calls);
   RUN_G(peers_that_never_read_hold_only_their_writers);
+  RUN_G(only_events_make_gs_move);
   RUN_G(ten_thousand_connections_are_open_at_a_time);
   ends_clean();
   return 0;
