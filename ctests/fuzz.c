@@ -12,7 +12,11 @@
 #include "child.h"
 #include "fuzz/cancels.h"
 #include "fuzz/chans.h"
+#include "fuzz/descriptors.h"
+#include "fuzz/files.h"
 #include "fuzz/locks.h"
+#include "fuzz/more.h"
+#include "fuzz/outside.h"
 #include "fuzz/runtime.h"
 #include "fuzz/timers.h"
 
@@ -24,7 +28,7 @@
 
 static void step(actor *a) {
   if (where(a) == ON_G) atomic_fetch_add(&moves, 1);
-  switch (rnd(a, 32)) {
+  switch (rnd(a, 42)) {
     case 0: stop(a); break;
     case 1:
     case 2: start(a); break;
@@ -55,6 +59,15 @@ static void step(actor *a) {
     case 27:
     case 28: timers(a); break;
     case 29: scoped(a); break;
+    case 30:
+    case 31:
+    case 32:
+    case 33: descriptors(a); break;
+    case 34:
+    case 35: files(a); break;
+    case 36: outside(a); break;
+    case 37:
+    case 38: more(a); break;
     default: cancellation(a);
   }
   if (where(a) == ON_G) atomic_fetch_add(&moves, 1);
@@ -114,6 +127,10 @@ static void program(void *arg) {
   few_threads = one_in(&a, 4);
   if (few_threads) config.max_threads = 2 + (int32_t)rnd(&a, 6);
   CHECK_OK(gmx_init(&config));
+  descriptors_begin();
+  files_begin();
+  outside_begin();
+  more_begin();
   int n_gs = 1 + (int)rnd(&a, 20), n_threads = (int)rnd(&a, 5);
   int64_t end = check_now() + (int64_t)(10 + rnd(&a, 150)) * MS;
   atomic_store(&actors, n_gs + n_threads);
@@ -152,6 +169,10 @@ static void program(void *arg) {
   free_timers(&helper);
   check_timers(&helper);
   free_cancels(&helper);
+  descriptors_end(&helper);
+  files_end();
+  outside_end(&helper);
+  more_end(&helper);
   while (mem_stats().stacks_inuse != 0) continue; /* the last G may not have left its stack yet */
   ends_clean();
 }

@@ -482,6 +482,18 @@ fn every_function_is_called_in_every_context() {
     assert!(missing.is_empty(), "not in ctests/contexts.c: {missing:?}");
 }
 
+/// ctests/fuzz.c calls each function with right and with wrong arguments.
+#[test]
+fn every_function_is_fuzzed() {
+    let subjects = fs::read_dir(source("ctests/fuzz")).unwrap().map(|f| f.unwrap().path());
+    let subjects = subjects.filter(|f| f.extension().is_some_and(|ending| ending == "h"));
+    let helpers = ["fuzz.c", "gs.h", "objects.h", "stats.h"].map(|f| source("ctests").join(f));
+    let programs: Vec<String> = subjects.chain(helpers).map(|f| fs::read_to_string(f).unwrap()).collect();
+    let called: HashSet<&str> = programs.iter().flat_map(|p| p.split(|c: char| !is_word(c))).collect();
+    let missing: Vec<&str> = function_names().filter(|name| !called.contains(name)).collect();
+    assert!(missing.is_empty(), "not in ctests/fuzz: {missing:?}");
+}
+
 #[test]
 fn every_status_is_must_use_or_may_be_ignored() {
     let mut wrong = String::new();

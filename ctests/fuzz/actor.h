@@ -54,15 +54,15 @@ static int64_t wait_for(actor *a) { return (int64_t)rnd(a, 400000); }
 
 /* ---- the statuses that a call may return ---- */
 
-static void among(const actor *a, const char *what, gmx_status got, const gmx_status *may) {
+static void among(const actor *a, const char *in, const char *what, gmx_status got, const gmx_status *may) {
   for (; *may <= 0; may++)
     if (*may == got) return;
-  LOST(a, "%s is %s (%d)", what, gmx_err_name(got), (int)got);
+  LOST(a, "%s: %s is %s (%d)", in, what, gmx_err_name(got), (int)got);
 }
-#define MAY(a, expr, ...) among(a, #expr, (expr), (const gmx_status[]){__VA_ARGS__, 1})
+#define MAY(a, expr, ...) among(a, __func__, #expr, (expr), (const gmx_status[]){__VA_ARGS__, 1})
 /* A call that returns 1, 0 or an error. */
 static gmx_status yes_is_ok(gmx_status s) { return s == 1 ? GMX_OK : s; }
-#define YES_OR_NO(a, expr, ...) among(a, #expr, yes_is_ok(expr), (const gmx_status[]){GMX_OK, __VA_ARGS__, 1})
+#define YES_OR_NO(a, expr, ...) among(a, __func__, #expr, yes_is_ok(expr), (const gmx_status[]){GMX_OK, __VA_ARGS__, 1})
 #define IS(a, expr, want)                                                                                      \
   do {                                                                                                         \
     gmx_status is_got = (expr), is_want = (want);                                                              \

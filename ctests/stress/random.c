@@ -4,25 +4,13 @@
  *
  * A seed fixes the programs, not how their threads meet. Each round of about a second has a runtime of its own, and
  * prints its seed first: that seed repeats the programs of the round. */
-#include "../gs.h"
-#include "../seed.h"
-
-#include <fcntl.h>
-#include <stdatomic.h>
+#include "../random/connections.h"
+#include "../random/descriptors.h"
+#include "../random/others.h"
 
 #ifndef RANDOM_SECONDS
 #define RANDOM_SECONDS (60 * atof(getenv("GMX_STRESS") ? getenv("GMX_STRESS") : "1"))
 #endif
-
-static atomic_int quit;
-static atomic_long actors; /* Gs and threads of this round that have not ended */
-
-typedef struct actor {
-  uint64_t seed;
-  int depth;
-} actor;
-
-static uint64_t rnd(actor *a, uint64_t below) { return random_below(&a->seed, below); }
 
 /* ---- tokens: a semaphore's count comes back ---- */
 
@@ -84,8 +72,6 @@ static void moved(void) {
   atomic_fetch_add(&moves, 1);
 }
 
-static bool is_g(void) { return gmx_goid() != 0; }
-
 /* ---- small things, with or without something held ---- */
 
 static void naps_in_syscall(actor *a) {
@@ -114,11 +100,18 @@ static void polls(actor *a) {
   if (is_g()) moved();
 }
 
+/* A hog, for a moment. */
+static void computes(actor *a) {
+  for (uint64_t n = rnd(a, rnd(a, 20) ? 20000 : 2000000); n > 0; n--) __asm__ volatile("" ::: "memory");
+}
+
 static void small(actor *a) {
-  switch (rnd(a, 4)) {
+  switch (rnd(a, 7)) {
     case 0: naps_in_syscall(a); break;
     case 1: sleeps(a); break;
     case 2: yields(a); break;
+    case 3: computes(a); break;
+    case 4: talks(a, false); break;
     default: polls(a);
   }
 }
@@ -366,7 +359,7 @@ static void inspects(actor *a) {
 
 static void step(actor *a) {
   if (is_g()) moved();
-  switch (rnd(a, 40)) {
+  switch (rnd(a, 64)) {
     case 0: stops(a); break;
     case 1: barrier(); break;
     case 2: CHECK_CMP(gmx_gomaxprocs(1 + (int32_t)rnd(a, rnd(a, 4) ? 8 : MOST_PS)), >=, 1); break;
@@ -404,8 +397,34 @@ static void step(actor *a) {
     case 29:
     case 30:
     case 31: with_mutex(a, small); break;
+    case 32:
+    case 33:
+    case 34:
+    case 35:
+    case 36:
+    case 37: talks(a, true); break;
+    case 38: ends_talk(a); break;
+    case 39: cancels(a); break;
+    case 40: rings(a); break;
+    case 41:
+    case 42: hears(a); break;
+    case 43:
+    case 44: answers(a); break;
+    case 45: asks(a); break;
+    case 46: rnd(a, 8) ? asks(a) : listener_replace(); break;
+    case 47: copies(a); break;
+    case 48: looks_up(a); break;
+    case 49:
+    case 50: uses_file(a); break;
+    case 51: if (rnd(a, 8) == 0) has_child(a); break;
+    case 52: raises(); break;
+    case 53: sees_one(); break;
+    case 54: if (rnd(a, 4) == 0) notices(a); break;
+    case 55: posts(); break;
+    case 56: runs_posts(a); break;
     default: small(a);
   }
+  if (is_g()) moved();
 }
 
 static void acts_as_g(void *arg) {
@@ -455,6 +474,9 @@ static void one_round(uint64_t seed, int64_t ns) {
   atomic_store(&readies_done, 0);
   for (int i = 0; i < SEMAS; i++) semas[i] = TOKENS;
   CHECK_OK(gmx_key_create(destroys, &key));
+  talks_begin();
+  descriptors_begin();
+  others_begin();
 
   pthread_t t[6];
   atomic_store(&actors, gs + threads);
@@ -465,11 +487,13 @@ static void one_round(uint64_t seed, int64_t ns) {
   while (check_now() < end) {
     thread_nap(MS);
     for (size_t i = 0; i < SLOTS; i++) readies_slot(i);
+    if (rnd(&a, 3) == 0) ends_a_talk(&a, rnd(&a, CONNECTIONS)); /* its waits may have no limit */
   }
   atomic_store(&quit, 1);
   int64_t last = check_now();
   while (atomic_load(&actors) != 0) {
     for (size_t i = 0; i < SLOTS; i++) readies_slot(i); /* the Gs that parked last */
+    for (size_t i = 0; i < CONNECTIONS; i++) ends_a_talk(&a, i);
     thread_nap(MS / 10);
     if (check_now() - last > 60 * SECOND) {
       gmx_write_heap_dump(2);
@@ -480,6 +504,10 @@ static void one_round(uint64_t seed, int64_t ns) {
   spin_until(gmx_num_g() == 0);
 
   /* what went in came out */
+  talks_end(&a);
+  descriptors_end();
+  others_end();
+  forget_tokens();
   for (int i = 0; i < SEMAS; i++) {
     CHECK_EQ(semas[i], TOKENS);
     CHECK_EQ(atomic_load(&taken[i]), 0);
@@ -492,6 +520,9 @@ static void one_round(uint64_t seed, int64_t ns) {
   CHECK_EQ(merged, atomic_load(&pinned_counts));
   CHECK_OK(gmx_key_delete(key));
   CHECK_OK(gmx_shutdown(60 * SECOND));
+  check_say("  %lld bytes, %lld messages, %lld connections ended in order and %lld at once, %lld answers, %lld children",
+            (long long)bytes_moved, (long long)messages_moved, (long long)ended_in_order, (long long)ended_at_once,
+            (long long)asked, (long long)children_made);
   for (size_t i = 0; i < sizeof owner_of / sizeof owner_of[0]; i++) CHECK_EQ(atomic_load(&owner_of[i]), 0);
 }
 

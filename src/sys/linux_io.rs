@@ -451,14 +451,21 @@ pub fn connected(fd: c_int) -> isize {
     if ready(fd, libc::POLLOUT as u32) == 0 {
         return -(libc::EAGAIN as isize);
     }
-    match option(fd, libc::SO_ERROR) {
-        Ok(0) => {}
-        Ok(e) | Err(e) => return -(e as isize),
+    let error = || match option(fd, libc::SO_ERROR) {
+        Ok(e) | Err(e) => -(e as isize),
+    };
+    let before = error();
+    if before != 0 {
+        return before;
     }
     let mut name = mem::MaybeUninit::<libc::sockaddr_storage>::uninit();
     let mut len = mem::size_of_val(&name) as libc::socklen_t;
     // SAFETY: both are writable, and the length is that of the name.
-    once(|| unsafe { libc::getpeername(fd, name.as_mut_ptr().cast(), &mut len) }) as isize
+    let named = once(|| unsafe { libc::getpeername(fd, name.as_mut_ptr().cast(), &mut len) }) as isize;
+    // The other end may have reset the connection after the first look: the system tells that once, and only as an
+    // error.
+    let after = if named == 0 { 0 } else { error() };
+    if after == 0 { named } else { after }
 }
 
 pub fn shutdown(fd: c_int, how: c_int) -> i32 {
