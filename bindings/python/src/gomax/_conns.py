@@ -19,6 +19,7 @@ from ._addresses import ROOM, Address, pack, unpack
 from ._descriptors import ETIMEDOUT, Descriptor
 from ._errors import integer
 from ._library import gmx
+from ._polls import attempt_async
 from ._views import LONGEST, View, Views, address_of, new_bytes
 from ._waits import nanoseconds, wait
 
@@ -35,7 +36,7 @@ class Cells:
         self.cells: "List[_abi.c_size_t]" = []
 
     def done(self) -> int:
-        return sum(cell.value for cell in self.cells)
+        return sum([cell.value for cell in self.cells])
 
     def next(self) -> Any:
         cell = _abi.c_size_t()
@@ -278,8 +279,6 @@ class Conn(Descriptor):
     async def read_async(self, n: int) -> bytes:
         """`read` for coroutines. A wait costs a future, no thread and no goroutine. One that is canceled reads
         nothing."""
-        from ._polls import attempt_async
-
         size = min(integer(n, "how much to read", 0, 2**63 - 1), LONGEST)
         data = new_bytes(size)
         status = await attempt_async(self, 0, partial(gmx.gmx_read, self.handle, address_of(data), size, 0))
@@ -289,8 +288,6 @@ class Conn(Descriptor):
 
     async def read_full_async(self, n: int) -> bytes:
         """`read_full` for coroutines. The exception of one that is canceled has `partial` too."""
-        from ._polls import attempt_async
-
         size, cells = integer(n, "how much to read", 0, 2**63 - 1), Cells()
         handle, data = self.handle, new_bytes(size)
         address = address_of(data)
@@ -312,8 +309,6 @@ class Conn(Descriptor):
 
     async def write_async(self, data: Any) -> int:
         """`write` for coroutines. The exception of one that is canceled has `characters_written` too."""
-        from ._polls import attempt_async
-
         handle, cells, view = self.handle, Cells(), View(data)
         address, size = view.address, view.size
 

@@ -10,6 +10,7 @@ from ._conns import Conn
 from ._descriptors import ClosedError, Descriptor
 from ._errors import integer
 from ._library import gmx
+from ._polls import attempt_async
 from ._waits import FOREVER, nanoseconds, wait
 
 L = TypeVar("L", bound="Listener")
@@ -35,8 +36,6 @@ class Listener(Descriptor):
     async def accept_async(self) -> Conn:
         """`accept` for coroutines. A wait costs a future, no thread and no goroutine. One that is canceled leaves the
         connection to the next."""
-        from ._polls import attempt_async
-
         conn = Conn._new()
         try:
             call = partial(gmx.gmx_accept, self.handle, _abi.byref(conn._handle), None, None, 0)

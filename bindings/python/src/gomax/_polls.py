@@ -5,9 +5,10 @@ library, which does not wait; if there is nothing to do, it arms the descriptor 
 The event disarms it (EPOLLONESHOT), and the coroutine makes the call again. So a wait costs one system call beside that
 of the loop, no thread and no goroutine, and works with every loop that can watch a descriptor.
 
-Rejected: `loop.add_reader` for each descriptor. It adds and removes it for each wait, it has one reader for each
-descriptor, and a descriptor must be removed on the loop's own thread before it is closed, which another thread may do.
-Also rejected: a goroutine in C for each wait, whose end must find the loop, and whose stack costs more than a future.
+Rejected: `loop.add_reader` for each descriptor. It adds and removes the descriptor for each wait, which costs about twice
+as much (docs/python.md). It has one reader for each descriptor. And the descriptor must be removed on the loop's own
+thread before it is closed, but any thread may close it. Also rejected: a goroutine in C for each wait, which would need
+a stack, and a call into the loop at its end.
 
 POLL-1. The coroutines that wait at one place, to read or to write, take turns: only the first makes calls. When it
         leaves, the next one tries. An armed descriptor that is ready says so at once, so nothing is lost, whatever
@@ -79,7 +80,10 @@ class Place:
             else:
                 others = others or bool(tickets)
         if others:
-            self.arm(events)
+            try:
+                self.arm(events)
+            except OSError:  # it is closed by now, which those that wait will find
+                self.wake_all()
 
     def wake_all(self) -> None:
         """All try again. From any thread."""
@@ -183,7 +187,10 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
     or that, when the deadline has come. `side`: 0 for reading, 1 for writing."""
     if "trio" in modules:
         await _loops.checkpoint()
-    if not any(place.waiting[side] for place in descriptor._places):
+    for place in descriptor._places:
+        if place.waiting[side]:
+            break
+    else:
         status = at_once(call)
         if status != ETIMEDOUT:
             return status
