@@ -6,13 +6,16 @@ import concurrent.futures
 import ctypes
 import platform
 import queue
+import socket
 import sys
 import threading
 import time
 
 import gomax
+from gomax import net
 
 PAIRS, SPAWNS, VALUES, AWAITS = 500, 200, 5000, 100_000  # short, so that some fall into a quiet moment
+ECHOES, MESSAGE = 100, b"x" * 32
 
 
 def timed(n, fn):
@@ -172,6 +175,119 @@ def await_queue():
     return awaits(asyncio.Queue, asyncio.Queue.get, asyncio.Queue.put)
 
 
+def echoes(connections, start):
+    """Each connection there and back, one after the other on each, all at the same time."""
+    read, write, pairs = connections
+    joins = []
+
+    def echo(conn):
+        while data := read(conn, 100):
+            write(conn, data)
+
+    def ask(conn):
+        for _ in range(ECHOES):
+            write(conn, MESSAGE)
+            read(conn, 100)
+
+    for _, there in pairs:
+        joins.append(start(lambda conn=there: echo(conn)))
+
+    def all_():
+        for join in [start(lambda conn=here: ask(conn)) for here, _ in pairs]:
+            join()
+
+    try:
+        return timed(ECHOES * len(pairs), all_)
+    finally:
+        for here, _ in pairs:
+            here.close()
+        for join in joins:
+            join()
+        for _, there in pairs:
+            there.close()
+
+
+def sockets(n):
+    return socket.socket.recv, socket.socket.sendall, [socket.socketpair() for _ in range(n)]
+
+
+def conns(n):
+    pairs = [tuple(map(net.Conn.from_socket, socket.socketpair())) for _ in range(n)]
+    return net.Conn.read, net.Conn.write, pairs
+
+
+def echo_net():
+    return echoes(conns(1), start_go)
+
+
+def echo_threads():
+    return echoes(sockets(1), start_thread)
+
+
+def echo_net_20():
+    return echoes(conns(20), start_go)
+
+
+def echo_threads_20():
+    return echoes(sockets(20), start_thread)
+
+
+def echoes_async(n, new, read, write):
+    async def echo(conn):
+        while data := await read(conn, 100):
+            await write(conn, data)
+
+    async def ask(conn):
+        for _ in range(ECHOES):
+            await write(conn, MESSAGE)
+            await read(conn, 100)
+
+    async def main():
+        pairs = [[await new(sock) for sock in socket.socketpair()] for _ in range(n)]
+        servers = [asyncio.ensure_future(echo(there)) for _, there in pairs]
+        begin = time.perf_counter()
+        await asyncio.gather(*[ask(here) for here, _ in pairs])
+        taken = time.perf_counter() - begin
+        for here, _ in pairs:
+            (here[1] if isinstance(here, tuple) else here).close()
+        await asyncio.gather(*servers)
+        for _, there in pairs:
+            (there[1] if isinstance(there, tuple) else there).close()
+        return taken / ECHOES / n * 1e6
+
+    return asyncio.run(main())
+
+
+async def new_conn(sock):
+    return net.Conn.from_socket(sock)
+
+
+async def new_sock(sock):
+    sock.setblocking(False)
+    return sock
+
+
+def echo_net_async():
+    return echoes_async(20, new_conn, net.Conn.read_async, net.Conn.write_async)
+
+
+def echo_sock_async():
+    def read(sock, n):
+        return asyncio.get_running_loop().sock_recv(sock, n)
+
+    def write(sock, data):
+        return asyncio.get_running_loop().sock_sendall(sock, data)
+
+    return echoes_async(20, new_sock, read, write)
+
+
+def echo_streams():
+    async def write(stream, data):
+        stream[1].write(data)
+
+    return echoes_async(20, lambda sock: asyncio.open_connection(sock=sock), lambda stream, n: stream[0].read(n), write)
+
+
 CASES = [
     ("start a function and wait for it: gomax.go", spawn_go),
     ("    threading.Thread", spawn_thread),
@@ -189,6 +305,13 @@ CASES = [
     ("    a ctypes callback as such", callback_plain),
     ("100,000 waits of coroutines, each: gomax.Channel", await_channel),
     ("    asyncio.Queue", await_queue),
+    ("echo of 32 bytes, two threads: gomax.net", echo_net),
+    ("    socket", echo_threads),
+    ("echo, 20 connections with two threads each: gomax.net", echo_net_20),
+    ("    socket", echo_threads_20),
+    ("echo, 20 connections with two coroutines each: gomax.net", echo_net_async),
+    ("    loop.sock_recv, loop.sock_sendall", echo_sock_async),
+    ("    streams of asyncio", echo_streams),
 ]
 
 
@@ -203,10 +326,10 @@ def main():
         for name, fn in cases:
             if i >= 2 and "100,000" in name:
                 continue  # long enough
-            best[name] = min(best.get(name, float("inf")), fn())
+            best[fn] = min(best.get(fn, float("inf")), fn())
     print(f"Python {sys.version.split()[0]}, {platform.machine()}, {gomax.num_cpu()} CPUs; microseconds, best of {options.rounds}")
-    for name, _ in cases:
-        print(f"{name:<60}{best[name]:>9.2f}")
+    for name, fn in cases:
+        print(f"{name:<60}{best[fn]:>9.2f}")
 
 
 if __name__ == "__main__":

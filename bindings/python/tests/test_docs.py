@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 import gomax
+import gomax.net
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 
@@ -43,8 +44,8 @@ class Documents(unittest.TestCase):
 class Interface(unittest.TestCase):
     def test_everything_public_is_documented(self):
         missing = []
-        for name in gomax.__all__:
-            found = getattr(gomax, name)
+        for module, name in [(module, name) for module in (gomax, gomax.net) for name in module.__all__]:
+            found = getattr(module, name)
             if not callable(found) or name == "gmx":
                 continue
             if not found.__doc__ or found.__doc__.startswith(name + "("):  # (what a NamedTuple has of itself)

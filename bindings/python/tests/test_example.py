@@ -1,7 +1,9 @@
-"""examples/duplicates.py: what it finds, and that it can be ended. And the loop of asyncio in examples/host_loop."""
+"""examples/duplicates.py: what it finds, and that it can be ended. examples/chat.py: what its clients hear. And the loop
+of asyncio in examples/host_loop."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -9,6 +11,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLE = os.path.join(HERE, "..", "examples", "duplicates.py")
+CHAT = os.path.join(HERE, "..", "examples", "chat.py")
 HOST_LOOP = os.path.join(HERE, "..", "..", "..", "examples", "host_loop", "asyncio_loop.py")
 
 
@@ -53,6 +56,48 @@ class Duplicates(unittest.TestCase):
             program.send_signal(signal.SIGINT)
             out, err = program.communicate(timeout=120)
             self.assertEqual((program.returncode, out, err), (1, "", "incomplete: it was interrupted\n"))
+
+
+class Chat(unittest.TestCase):
+    def client(self, port):
+        sock = socket.create_connection(("127.0.0.1", port), timeout=120)
+        self.addCleanup(sock.close)
+        file = sock.makefile("rw", newline="\n")
+        self.addCleanup(file.close)
+        return sock, file
+
+    def test_lines_go_to_all_others(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            program = subprocess.Popen([sys.executable, CHAT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            port = int(program.stdout.readline().split()[1])
+            (_, first), (_, second) = self.client(port), self.client(port)
+            self.assertEqual(first.readline(), "client 2 came\n")
+            third_socket, third = self.client(port)
+            self.assertEqual([first.readline(), second.readline()], ["client 3 came\n"] * 2)
+            first.write("hello\n")
+            first.flush()
+            self.assertEqual([second.readline(), third.readline()], ["client 1: hello\n"] * 2)
+            third_socket.shutdown(socket.SHUT_WR)
+            self.assertEqual([first.readline(), second.readline(), third.readline()], ["client 3 left\n"] * 2 + [""])
+            program.send_signal(number)
+            out, err = program.communicate(timeout=120)
+            self.assertEqual((program.returncode, out, err), (0, "ended\n", ""))
+            self.assertEqual([first.readline(), second.readline()], ["", ""])
+
+    def test_a_client_that_does_not_read_is_dropped(self):
+        program = subprocess.Popen([sys.executable, CHAT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        port = int(program.stdout.readline().split()[1])
+        (silent, _), (_, talks) = self.client(port), self.client(port)
+        while True:
+            try:
+                talks.write("x" * 900 + "\n")
+                talks.flush()
+                silent.send(b"?\n")
+            except OSError:
+                break  # its connection is closed
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=120)
+        self.assertEqual((program.returncode, out, err), (0, "ended\n", ""))
 
 
 class HostLoop(unittest.TestCase):
