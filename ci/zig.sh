@@ -50,9 +50,24 @@ modes=(${GMX_ZIG_MODES:-debug fast})
 for mode in "${modes[@]}"; do start "programs, $mode" built "$mode" tests wrong $(checked "$mode" && echo meaning); done
 
 sources=()
-for source in bindings/zig/src/*.zig; do [[ $source == */c.zig ]] || sources+=("$source"); done
+for source in bindings/zig/src/*.zig bindings/zig/src/io/*.zig; do [[ $source == */c.zig ]] || sources+=("$source"); done
 check "gomax.zig has all of gomax.h" wrapped bindings/zig/tests/left_out.txt "${sources[@]}"
 check "build.zig.zon: version" grep -qF ".version = \"$gomax_version\"" bindings/zig/build.zig.zon
+
+# Tests of the standard library, with our Io in the place of its own. Zig is installed with its files test.zig empty, so
+# these are the ones that lie beside the code, in files that import nothing else.
+std_tests() {
+  local lib tests=$work/std file
+  lib=$("${zig[@]}" env | sed -nE 's/.*std_dir = "(.*)",/\1/p')
+  mkdir -p "$tests"
+  for file in Io/RwLock Io/Semaphore Thread; do
+    sed -E 's/@import\("(\.\.\/)?std\.zig"\)/@import("std")/; s/\b(std\.)?testing\.io\b/@import("root").io/' "$lib/$file.zig" \
+      >"$tests/$(basename "$file").zig" || return
+    echo "test { _ = @import(\"$(basename "$file").zig\"); }" >>"$tests/all.zig"
+  done
+  timeout "${GMX_ZIG_LIMIT:-800}" "${zig[@]}" test --test-runner bindings/zig/tests/std.zig --dep gomax "-Mroot=$tests/all.zig" -lc \
+    "-L$prefix/lib" -lgomax -Mgomax=bindings/zig/src/gomax.zig -lc
+}
 
 dupes() {
   mkdir -p "$work/tree/a/b"
@@ -61,6 +76,21 @@ dupes() {
     diff <("$out/bin/dupes" "$work/tree" | sed "s|$work/tree/||") <(printf 'a/two\none\n\n1 files, 5 bytes are there more than once\n')
 }
 check "examples/dupes.zig" dupes
+
+echoes() { # the example is built
+  local port line i
+  coproc server { timeout 60 "$out/bin/echo"; }
+  local pid=$server_PID
+  read -r port <&"${server[0]}" || return
+  exec {here}<>"/dev/tcp/127.0.0.1/$port" {there}<>"/dev/tcp/127.0.0.1/$port" || return
+  for i in 1 2 3; do
+    echo "here $i" >&"$here" && echo "there $i" >&"$there"
+    read -r line <&"$there" && [[ $line == "there $i" ]] && read -r line <&"$here" && [[ $line == "here $i" ]] || return
+  done
+  eval "exec ${server[1]}>&-" # the connections are open
+  wait "$pid"
+}
+check "examples/echo.zig" echoes
 
 # what goes into an RPATH is absolute
 finds() { build bindings/zig examples "-Dlib_dir=$prefix/lib" && readelf -d "$out/bin/dupes" | grep -F "[$prefix/lib]"; }
@@ -80,6 +110,7 @@ for program in "$project"/[0-9]*.zig; do
 done
 
 settle
+start_counted "tests of std.Io" std_tests
 for mode in "${modes[@]}"; do
   start_counted "tests, $mode" built "$mode" test
   start_counted "wrong calls, $mode" "$python" bindings/zig/tests/wrong.py $(checked "$mode" || echo un)checked "$out/$mode/bin/wrong"

@@ -42,10 +42,12 @@ pub fn build(b: *std.Build) void {
     }
 
     // Installed, since scripts run them: `meaning` and `wrong` in one process for each of their cases.
+    const examples = b.step("examples", "Builds the examples");
     for ([_]struct { []const u8, []const u8, *std.Build.Step }{
         .{ "tests", "meaning", b.step("meaning", "Builds the scenarios of docs/meaning.md") },
         .{ "tests", "wrong", b.step("wrong", "Builds the wrong calls") },
-        .{ "examples", "dupes", b.step("examples", "Builds the examples") },
+        .{ "examples", "dupes", examples },
+        .{ "examples", "echo", examples },
     }) |row| {
         const directory, const name, const step = row;
         const exe = b.addExecutable(.{ .name = name, .root_module = b.createModule(.{

@@ -102,6 +102,18 @@ pub const enterSyscallBlocking = world.enterSyscallBlocking;
 pub const OsThread = world.OsThread;
 pub const lockOsThread = world.lockOsThread;
 
+pub const Io = @import("io.zig").Io;
+
+const conn = @import("conn.zig");
+pub const ConnError = @import("errors.zig").ConnError;
+pub const Conn = conn.Conn;
+pub const Listener = conn.Listener;
+
+const signals = @import("signals.zig");
+pub const SignalInfo = signals.SignalInfo;
+pub const notify = signals.notify;
+pub const stopNotify = signals.stopNotify;
+
 /// Starts the runtime with other than the defaults: `.{ .maxprocs = 4 }`. Optional.
 pub fn init(config: c.gmx_config) Error!void {
     return check(c.gmx_init(&config));

@@ -9,4 +9,8 @@ test {
     _ = @import("generators.zig");
     _ = @import("memory.zig");
     _ = @import("model.zig");
+    _ = @import("conn.zig");
+    _ = @import("io.zig");
+    _ = @import("io_net.zig");
+    _ = @import("io_files.zig");
 }
