@@ -13,6 +13,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 RELEASE    := $(TARGET_DIR)/release
 VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME     := libgomax.so.0
+POSIX      := $(RELEASE)/libgomax_posix.so
 HEADERS    := include/gomax.h include/gomax.hpp include/gomax_errno.h
 # gdb loads it with the library, if its own data directory is $(PREFIX)/share/gdb
 GDBDIR      = $(PREFIX)/share/gdb/auto-load$(LIBDIR)
@@ -32,12 +33,18 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo bench stress sanitize miri models polls install install-polls uninstall header clean help
+.PHONY: build posix test demo bench stress sanitize miri models polls install install-polls uninstall header clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
 	$(CARGO) build --release --lib --locked $(REMAP) $(CARGO_FLAGS)
 	@ln -sf libgomax.so $(RELEASE)/$(SONAME)
+
+posix: build ## libgomax_posix.so, which parks goroutines in the blocking calls of other libraries (docs/posix.md)
+	GMX_LIBDIR=$(abspath $(RELEASE)) $(CARGO) build --release --locked --manifest-path posix/Cargo.toml \
+	  --target-dir $(TARGET_DIR)/posix $(REMAP) $(CARGO_FLAGS)
+	@cp $(TARGET_DIR)/posix/release/libgomax_posix.so $(POSIX)
+	@ln -sf libgomax_posix.so $(POSIX).0
 
 test: ## every suite, and a table of what passed (ci/test.sh NAME... runs some of them)
 	$(need_cargo)
@@ -76,7 +83,7 @@ models: ## checks the protocols with loom and shuttle
 	$(call need_file,ci/models.sh,runs the models)
 	ci/models.sh
 
-install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package and gdb script below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
+install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package, gdb script, and what make posix has built, below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(GDBDIR)
 	install -m 644 $(RELEASE)/libgomax.so $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION)
 	ln -sf libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
@@ -87,6 +94,7 @@ install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake pa
 	$(call fill,packaging/gomax.pc.in,$(LIBDIR)/pkgconfig/gomax.pc)
 	$(call fill,packaging/gomaxConfig.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfig.cmake)
 	$(call fill,packaging/gomaxConfigVersion.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfigVersion.cmake)
+	$(if $(wildcard $(POSIX)),$(install_posix))
 	@packaging/ldconfig.sh "$(LIBDIR)" "$(DESTDIR)"
 
 polls: ## the plugins that give code polls, for each GCC and Clang whose headers are there (COMPILERS="gcc-12 clang")
@@ -112,6 +120,14 @@ fill = sed -e 's|@PC_LIBDIR@|$(call below,$(LIBDIR))|g' -e 's|@PC_INCLUDEDIR@|$(
   -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
   -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
 
+define install_posix
+install -m 644 $(POSIX) $(DESTDIR)$(LIBDIR)/libgomax_posix.so.$(VERSION)
+	ln -sf libgomax_posix.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgomax_posix.so.0
+	ln -sf libgomax_posix.so.0 $(DESTDIR)$(LIBDIR)/libgomax_posix.so
+	install -m 644 include/gomax_posix.h $(DESTDIR)$(INCLUDEDIR)
+	$(call fill,packaging/gomax-posix.pc.in,$(LIBDIR)/pkgconfig/gomax-posix.pc)
+endef
+
 # $(call install_poll,plugin,compiler)
 define install_poll
 install -d $(DESTDIR)$(LIBDIR)/gomax/$(2)
@@ -127,6 +143,8 @@ uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -f $(DESTDIR)$(LIBDIR)/libgomax.a $(DESTDIR)$(LIBDIR)/pkgconfig/gomax.pc
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS))) $(DESTDIR)$(GDBDIR)/libgomax.so.$(VERSION)-gdb.py
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(LIBDIR)/gomax
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libgomax_posix.so,.$(VERSION) .0 "") $(DESTDIR)$(INCLUDEDIR)/gomax_posix.h
+	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-posix.pc
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll-*.pc
 	@test -n "$(DESTDIR)" || packaging/ldconfig.sh "$(LIBDIR)" >/dev/null
 

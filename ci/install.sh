@@ -12,12 +12,14 @@ install_at=(DESTDIR="$dest" PREFIX=/opt/gomax LIBDIR=/opt/gomax/lib64)
 root=$dest/opt/gomax
 lib=$root/lib64
 
+"$make" -s posix
 "$make" -s install "${install_at[@]}" >"$dest/said"
 grep -q "ldconfig$" "$dest/said" || { echo "with DESTDIR it did not say what is left to do: $(cat "$dest/said")" >&2; exit 1; }
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 for file in lib64/libgomax.so lib64/libgomax.so.0 lib64/libgomax.so."$version" lib64/libgomax.a lib64/pkgconfig/gomax.pc \
   lib64/cmake/gomax/gomaxConfig.cmake lib64/cmake/gomax/gomaxConfigVersion.cmake include/gomax.h include/gomax.hpp \
-  include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
+  lib64/libgomax_posix.so lib64/libgomax_posix.so.0 lib64/libgomax_posix.so."$version" lib64/pkgconfig/gomax-posix.pc \
+  include/gomax_posix.h include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
   [[ -e $root/$file ]] || { echo "$file was not installed" >&2; exit 1; }
 done
 ! grep -rlaF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}" "$root" || { echo "a path of the builder was installed" >&2; exit 1; }
@@ -25,7 +27,7 @@ done
 ! grep -rn '@[A-Z_]*@' "$lib/pkgconfig" "$lib/cmake" || { echo "a placeholder was left" >&2; exit 1; }
 
 # the files that build.rs writes for cargo-c, and the headers that Cargo.toml names, are those that make has installed;
-# cargo-c itself makes the rest
+# cargo-c itself makes the rest, and libgomax_posix is not its
 out=$(PREFIX=/opt/gomax LIBDIR=/opt/gomax/lib64 "$cargo" check --quiet --lib --features capi --message-format=json |
   sed -n '/"build-script-executed".*gomax/s/.*"out_dir":"\([^"]*\)".*/\1/p')
 mkdir "$dest/cargo-c"
@@ -33,7 +35,7 @@ cp -R "$out/capi/prefix/." "$dest/cargo-c"
 mkdir "$dest/cargo-c/include"
 sed -n '/^\[package.metadata.capi.install.include\]/,/^$/p' Cargo.toml | grep -o 'from = "[^"]*"' | cut -d '"' -f 2 |
   xargs -I{} cp {} "$dest/cargo-c/include"
-diff -r -x 'libgomax.*[!y]' -x pkgconfig "$root" "$dest/cargo-c" || { echo "cargo-c installs something else" >&2; exit 1; }
+diff -r -x 'libgomax.*[!y]' -x pkgconfig -x '*gomax_posix*' "$root" "$dest/cargo-c" || { echo "cargo-c installs something else" >&2; exit 1; }
 
 # the installed tree may be moved: gomax.pc names no directory except its prefix
 [[ $(grep -c /opt/gomax "$lib/pkgconfig/gomax.pc") == 1 ]] || { cat "$lib/pkgconfig/gomax.pc" >&2; exit 1; }
@@ -62,6 +64,21 @@ if command -v pkg-config >/dev/null; then
   export PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$dest
   read -ra flags < <(pkg-config --cflags --libs gomax)
   read -ra static < <(pkg-config --cflags --libs --static gomax)
+fi
+# an unmodified call parks: it comes to libgomax_posix, which stands before the C library
+if command -v pkg-config >/dev/null; then
+  cat >"$dest/sleeps.c" <<'C'
+#include <gomax_posix.h>
+#include <unistd.h>
+static void sleeps(void *unused) { (void)unused; usleep(1000); }
+int main(void) {
+  if (gmx_posix_enable(GMX_POSIX_ALL) != GMX_OK || gmx_spawn(sleeps, NULL) != GMX_OK) return 1;
+  return gmx_shutdown(INT64_C(20000000000)) == GMX_OK ? 0 : 1;
+}
+C
+  read -ra posix < <(pkg-config --cflags --libs gomax-posix)
+  "$cc" -std=c11 -D_GNU_SOURCE -o "$dest/sleeps" "$dest/sleeps.c" "${posix[@]}"
+  LD_LIBRARY_PATH=$lib "$dest/sleeps"
 fi
 "$cc" "${c[@]}" -o "$dest/shared" "${flags[@]}"
 LD_LIBRARY_PATH=$lib "$dest/shared"

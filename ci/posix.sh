@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Builds libgomax_posix (posix/) and tests it: what each function does on a goroutine and off it, by the programs of
+# posix/tests; that a program which does not use it makes the same system calls, by strace; what posix/errno_check.py
+# finds; and unmodified libraries: libpq with a PostgreSQL server of its own, libcurl with examples/httpd and a server that
+# never answers, hiredis with demo/resp. What is not installed is left out, and said; with GMX_NO_SKIP=1 it fails.
+# `ci/posix.sh cost` instead prints what the calls cost: docs/posix.md.
+# Ends with `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CARGO, CC, PYTHON.
+source "$(dirname "$0")/lib.sh"
+use_library
+cargo=${CARGO:-cargo} cc=${CC:-cc} python=${PYTHON:-python3}
+background=()
+end() {
+  ((${#background[@]} == 0)) || kill "${background[@]}" 2>/dev/null
+  wait
+  rm -rf "$work"
+}
+trap end EXIT
+
+# installed WHAT COMMAND...: whether the command works; otherwise what needs it is left out
+installed() {
+  "${@:2}" >/dev/null 2>&1 && return
+  echo "left out: $1"
+  [[ ${GMX_NO_SKIP:-} != 1 ]] || failed=$((failed + 1))
+  return 1
+}
+header() { echo "#include <$1>" | "$cc" -E "${@:2}" -; } # FILE FLAGS...
+
+posix_cargo() { GMX_LIBDIR=$work/lib "$cargo" "$1" --manifest-path posix/Cargo.toml "${@:2}"; }
+built() {
+  posix_cargo build --release --quiet --locked --target-dir "$target/posix" &&
+    cp "$target/posix/release/libgomax_posix.so" "$work/lib" && ln -s libgomax_posix.so "$work/lib/libgomax_posix.so.0"
+}
+check "builds" built
+((failed == 0)) || { summary; exit; }
+flags=(-std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -Iinclude -pthread "-L$work/lib")
+links=(-Wl,--no-as-needed -lgomax_posix -lgomax)
+ulimit -n "$(ulimit -Hn)"
+
+program() { # NAME FILE FLAGS...
+  "$cc" "${flags[@]}" -Ictests -o "$work/$1" "$2" "${links[@]}" "${@:3}"
+}
+
+# ---- the library by itself ------------------------------------------------------------------------------------------
+
+style() {
+  posix_cargo fmt --check && posix_cargo clippy --quiet --locked --target-dir "$target/posix" -- -D warnings
+}
+exports() { # what the page and the header list, and nothing else
+  nm -D --defined-only "$work/lib/libgomax_posix.so" | awk '{ print $3 }' | grep -v '^gmx_posix_' | sort >"$work/exports"
+  sed -n '/^## The functions/,/^## /p' docs/posix.md | grep -oE '^\| `[^|]*`' | grep -oE '[a-z_][a-z0-9_]+' | sort >"$work/listed"
+  diff "$work/listed" "$work/exports"
+}
+runs() { program "$1" "posix/tests/$1.c" && timeout -k 5 150 "$work/$1"; }
+linked_last() {
+  "$cc" "${flags[@]}" -o "$work/last" posix/tests/last.c -Wl,--no-as-needed -lc -lgomax_posix -lgomax && "$work/last"
+}
+errno_is_found() { # of a program whose functions are known
+  program errno posix/tests/errno.c
+  "$python" posix/errno_check.py "$work/errno" | tee "$work/kept"
+  grep -q ': keeps_address: over recv' "$work/kept" && [[ $(grep -c ': over ' "$work/kept") == 1 ]] &&
+    "$python" posix/errno_check.py --groups poll,names "$work/errno"
+}
+traced() { # FILE COMMAND...: the calls of the program between its marks, without addresses and times
+  strace -o "$work/trace" "${@:2}" &&
+    sed -nE '/close\(-73\)/,/close\(-73\)/{s/0x[0-9a-f]+/ADDRESS/g;s/htons\([0-9]+\)/PORT/g;s/(left|tv_nsec=|tv_usec=).*/\1/;p}' \
+      "$work/trace" >"$1" && (($(wc -l <"$1") > 55))
+}
+the_same_calls() {
+  "$cc" "${flags[@]}" -o "$work/without" posix/tests/off.c && program off posix/tests/off.c -DWITH_SHIM &&
+    traced "$work/calls.without" "$work/without" && traced "$work/calls.off" "$work/off" &&
+    traced "$work/calls.no_g" "$work/off" on && diff "$work/calls.without" "$work/calls.off" &&
+    diff "$work/calls.without" "$work/calls.no_g"
+}
+
+if (($# == 0)); then
+  if installed "the style of posix/, without rustfmt and clippy" posix_cargo clippy --version; then check "style" style; fi
+  for test in waits limits closes held errno; do check "$test" runs "$test"; done
+  check "linked behind the C library" linked_last
+  if installed "errno_check.py, without objdump for x86-64" grep -q x86_64 <(uname -m); then
+    check "functions that keep the address of errno are found" errno_is_found
+  fi
+  if installed "the system calls of a program that does not use it, without strace" strace true; then
+    check "the system calls without it and with it" the_same_calls
+  fi
+fi
+summary
