@@ -12,7 +12,7 @@
 //! * DISK-R3 A file system that has no reads without waiting says so at the first one. Its descriptor remembers that.
 //! * DISK-R4 A descriptor with O_DIRECT goes past the memory of the system. A read without waiting waits for the disk
 //!   all the same there, and would do so on its P. So such a descriptor counts as one without such reads from the
-//!   beginning ([`super::file::adopt`]), and each of its calls is expected to block. (If the host sets O_DIRECT later,
+//!   beginning ([`super::fd::open`]), and each of its calls is expected to block. (If the host sets O_DIRECT later,
 //!   the reads stay right, and block their Ps.)
 //! * DISK-W1 A write is a call that may block, and mostly does not. It is repeated until all is written.
 //!

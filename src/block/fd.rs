@@ -115,6 +115,7 @@ use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnU8, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::sys::file;
 use crate::sys::io::{self, Kind, Means};
 use crate::sys::poll::{ERROR, HANGUP, IN, OUT, PEER_DONE, URGENT};
 use crate::sys::without::is_sealed;
@@ -253,9 +254,12 @@ pub fn open(m: MRef, number: i32, borrow: bool, patient: bool) -> Result<u64> {
     let own = !borrow && kind != Kind::File && number > 2;
     let nonblocking = || io::is_nonblocking(number) || own && io::set_nonblocking(number, true);
     let handle = make(m, number, kind, borrow, nonblocking)?;
-    if patient {
+    // DISK-R4
+    let direct = kind == Kind::File && file::is_direct(number);
+    if patient || direct {
         with(m, handle, |fd| {
-            fd.patient.set(true);
+            fd.patient.set(patient);
+            fd.waits.store(direct, Ordering::Relaxed);
             Ok(())
         })?;
     }

@@ -9,7 +9,6 @@ use super::fd;
 use super::offload::{self, Lasts};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::m::MRef;
-use crate::sync::Ordering;
 use crate::sys::file;
 use crate::sys::io;
 use crate::sys::io::iovec;
@@ -37,20 +36,7 @@ pub unsafe fn open(m: MRef, path: *const c_char, flags: i32, mode: u32) -> Resul
     // SAFETY: the caller's promise.
     let (m, number) = offload::file(m, Lasts::Short, || unsafe { file::open(path, flags, mode) });
     let number = told(number)?;
-    adopt(m, number, false, false).inspect_err(|_| io::close(number))
-}
-
-/// As [`fd::open`], for a descriptor that may be a file.
-pub fn adopt(m: MRef, number: i32, borrow: bool, patient: bool) -> Result<u64> {
-    let handle = fd::open(m, number, borrow, patient)?;
-    if file::is_direct(number) {
-        // DISK-R4
-        fd::inside(m, handle, |m, _, waits| {
-            waits.store(true, Ordering::Relaxed);
-            (m, Ok(()))
-        })?;
-    }
-    Ok(handle)
+    fd::open(m, number, false, false).inspect_err(|_| io::close(number))
 }
 
 /// A call on the descriptor of a handle.

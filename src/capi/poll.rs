@@ -28,7 +28,7 @@
 //! outlast its timeout.
 
 use super::*;
-use crate::block::{fd, file};
+use crate::block::fd;
 use crate::sys::io::pollfd;
 
 /// A descriptor that goroutines wait for. A handle is never used again, and 0 is no handle.
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn gmx_poll_open(fd: i32, flags: u32, out: *mut gmx_poll) 
         return GMX_EINVAL;
     }
     let (borrow, patient) = (flags & GMX_POLL_BORROW != 0, flags & GMX_ACCEPT_PATIENT != 0);
-    match started().and_then(|m| file::adopt(*m, fd, borrow, patient).map_err(status::from)) {
+    match started().and_then(|m| fd::open(*m, fd, borrow, patient).map_err(status::from)) {
         Ok(handle) => {
             // SAFETY: the caller's promise.
             unsafe { *out = handle };
