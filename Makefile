@@ -5,6 +5,8 @@ PYTHON  ?= python3
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+MANDIR  ?= $(PREFIX)/share/man
+DOCDIR  ?= $(PREFIX)/share/doc/gomax
 DESTDIR ?=
 MINUTES ?= 10
 DIR     ?= .
@@ -15,6 +17,7 @@ VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1
 SONAME     := libgomax.so.0
 POSIX      := $(RELEASE)/libgomax_posix.so
 HEADERS    := include/gomax.h include/gomax.hpp include/gomax_errno.h
+DOCUMENTS  := README.md CHANGELOG.md SECURITY.md LICENSE-APACHE LICENSE-MIT $(wildcard docs/*.md docs/*.svg)
 # gdb loads it with the library, if its own data directory is $(PREFIX)/share/gdb
 GDBDIR      = $(PREFIX)/share/gdb/auto-load$(LIBDIR)
 DEMO       := $(TARGET_DIR)/demo/wordcount
@@ -83,7 +86,8 @@ models: ## checks the protocols with loom and shuttle
 	$(call need_file,ci/models.sh,runs the models)
 	ci/models.sh
 
-install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package, gdb script, and what make posix has built, below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
+install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package, gdb script, manual, documents, licences, and what make posix has built, below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
+	$(need_python)
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(GDBDIR)
 	install -m 644 $(RELEASE)/libgomax.so $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION)
 	ln -sf libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
@@ -94,6 +98,9 @@ install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake pa
 	$(call fill,packaging/gomax.pc.in,$(LIBDIR)/pkgconfig/gomax.pc)
 	$(call fill,packaging/gomaxConfig.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfig.cmake)
 	$(call fill,packaging/gomaxConfigVersion.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfigVersion.cmake)
+	$(PYTHON) packaging/manual/man.py include/gomax.h $(DESTDIR)$(MANDIR)
+	install -d $(DESTDIR)$(DOCDIR)
+	install -m 644 $(DOCUMENTS) $(DESTDIR)$(DOCDIR)
 	$(if $(wildcard $(POSIX)),$(install_posix))
 	@packaging/ldconfig.sh "$(LIBDIR)" "$(DESTDIR)"
 
@@ -142,7 +149,8 @@ uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -f $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libgomax.so
 	rm -f $(DESTDIR)$(LIBDIR)/libgomax.a $(DESTDIR)$(LIBDIR)/pkgconfig/gomax.pc
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS))) $(DESTDIR)$(GDBDIR)/libgomax.so.$(VERSION)-gdb.py
-	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(LIBDIR)/gomax
+	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(LIBDIR)/gomax $(DESTDIR)$(DOCDIR)
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man3/gmx_*.3 man3/GMX_*.3 man3/gomax*.3 man7/gomax*.7)
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libgomax_posix.so,.$(VERSION) .0 "") $(DESTDIR)$(INCLUDEDIR)/gomax_posix.h
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-posix.pc
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll-*.pc

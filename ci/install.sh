@@ -19,7 +19,8 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 for file in lib64/libgomax.so lib64/libgomax.so.0 lib64/libgomax.so."$version" lib64/libgomax.a lib64/pkgconfig/gomax.pc \
   lib64/cmake/gomax/gomaxConfig.cmake lib64/cmake/gomax/gomaxConfigVersion.cmake include/gomax.h include/gomax.hpp \
   lib64/libgomax_posix.so lib64/libgomax_posix.so.0 lib64/libgomax_posix.so."$version" lib64/pkgconfig/gomax-posix.pc \
-  include/gomax_posix.h include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
+  include/gomax_posix.h share/man/man3/gmx_spawn.3 share/man/man7/gomax.7 share/doc/gomax/LICENSE-MIT share/doc/gomax/c.md \
+  include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
   [[ -e $root/$file ]] || { echo "$file was not installed" >&2; exit 1; }
 done
 ! grep -rlaF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}" "$root" || { echo "a path of the builder was installed" >&2; exit 1; }
@@ -35,7 +36,7 @@ cp -R "$out/capi/prefix/." "$dest/cargo-c"
 mkdir "$dest/cargo-c/include"
 sed -n '/^\[package.metadata.capi.install.include\]/,/^$/p' Cargo.toml | grep -o 'from = "[^"]*"' | cut -d '"' -f 2 |
   xargs -I{} cp {} "$dest/cargo-c/include"
-diff -r -x 'libgomax.*[!y]' -x pkgconfig -x '*gomax_posix*' "$root" "$dest/cargo-c" || { echo "cargo-c installs something else" >&2; exit 1; }
+diff -r -x 'libgomax.*[!y]' -x man -x doc -x pkgconfig -x '*gomax_posix*' "$root" "$dest/cargo-c" || { echo "cargo-c installs something else" >&2; exit 1; }
 
 # the installed tree may be moved: gomax.pc names no directory except its prefix
 [[ $(grep -c /opt/gomax "$lib/pkgconfig/gomax.pc") == 1 ]] || { cat "$lib/pkgconfig/gomax.pc" >&2; exit 1; }

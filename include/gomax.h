@@ -18,8 +18,8 @@
  * Contexts, as the line "Call from" of each function names them
  *
  *   goroutine             a function that was spawned. It may call everything.
- *   goroutine in a        between gmx_enter_syscall and gmx_exit_syscall. It may call what never blocks and needs no
- *   syscall               P; the rest returns GMX_EINSYSCALL.
+ *   goroutine in syscall  between gmx_enter_syscall and gmx_exit_syscall. It may call what never blocks and needs no
+ *                         P; the rest returns GMX_EINSYSCALL.
  *   pinned goroutine      between gmx_pin and gmx_unpin. It may call what never blocks; the rest returns GMX_ENOTG.
  *   attached thread       a thread of the host after gmx_attach_thread, or in gmx_callback: a goroutine that is tied
  *                         to its thread. It may call everything but gmx_goexit.
