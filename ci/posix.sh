@@ -9,12 +9,12 @@ source "$(dirname "$0")/lib.sh"
 use_library
 cargo=${CARGO:-cargo} cc=${CC:-cc} python=${PYTHON:-python3}
 background=()
-end() {
+servers_end() {
   ((${#background[@]} == 0)) || kill "${background[@]}" 2>/dev/null
+  background=()
   wait
-  rm -rf "$work"
 }
-trap end EXIT
+trap 'servers_end; rm -rf "$work"' EXIT
 
 # installed WHAT COMMAND...: whether the command works; otherwise what needs it is left out
 installed() {
@@ -83,4 +83,64 @@ if (($# == 0)); then
     check "the system calls without it and with it" the_same_calls
   fi
 fi
+
+# ---- libpq ----------------------------------------------------------------------------------------------------------
+
+# A server of our own, on a unix socket in $work/pg; $conninfo says where
+postgres_begins() {
+  local as=() bin
+  bin=$(pg_config --bindir)
+  mkdir "$work/pg" && chmod 711 "$work" || return 1
+  if ((EUID == 0)); then # it refuses to run as root
+    chown nobody "$work/pg"
+    as=(setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups)
+  fi
+  (cd "$work/pg" && "${as[@]}" "$bin/initdb" --no-sync --auth trust --username postgres -D "$work/pg/data") >"$work/initdb" 2>&1 ||
+    { cat "$work/initdb"; return 1; }
+  cat >>"$work/pg/data/postgresql.conf" <<CONF
+listen_addresses = ''
+unix_socket_directories = '$work/pg'
+fsync = off
+max_connections = 120
+CONF
+  cd "$work/pg" || return 1
+  "${as[@]}" "$bin/postgres" -D "$work/pg/data" >"$work/postgres.log" 2>&1 &
+  background+=($!)
+  cd "$OLDPWD" || return 1
+  conninfo="host=$work/pg user=postgres dbname=postgres"
+  for ((i = 0; i < 600; i++)); do
+    "$bin/pg_isready" -q -h "$work/pg" && return
+    kill -0 "${background[-1]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$work/postgres.log"
+  return 1
+}
+pq() { # NAME FILE
+  local include
+  include=$(pg_config --includedir)
+  program "$1" "$2" "-I$include" "-L$(pg_config --libdir)" -lpq
+}
+libpq_works() { pq libpq posix/tests/libpq.c && timeout -k 5 300 "$work/libpq" "$conninfo"; }
+pool_works() { # the example, on so many Ps
+  pq pool examples/libpq/pool.c && timeout -k 5 120 env GMX_MAXPROCS="$1" "$work/pool" "$conninfo" 20 400
+}
+libpq_keeps_none() {
+  local so
+  so=$(ldd "$work/libpq" | awk '$1 ~ /^libpq\./ { print $3 }')
+  "$python" posix/errno_check.py --groups poll,names "$so"
+}
+
+has_postgres() { header libpq-fe.h "-I$(pg_config --includedir)" && [[ -x $(pg_config --bindir)/initdb ]]; }
+if (($# == 0)) && installed "libpq, without its header and a server (libpq-dev, postgresql)" has_postgres; then
+  if postgres_begins >"$work/begins" 2>&1; then
+    check "libpq" libpq_works
+    for ps in 1 4; do check "examples/libpq on $ps Ps" pool_works "$ps"; done
+    ! grep -q x86_64 <(uname -m) || check "libpq keeps no address of errno over poll" libpq_keeps_none
+  else
+    cat "$work/begins"
+    failed=$((failed + 1))
+  fi
+fi
+servers_end # (the summary waits for what runs in the background)
 summary
