@@ -142,5 +142,40 @@ if (($# == 0)) && installed "libpq, without its header and a server (libpq-dev, 
     failed=$((failed + 1))
   fi
 fi
+# ---- libcurl and hiredis, with servers of this repository ------------------------------------------------------------
+
+plain() { # NAME FILE: a program of libgomax
+  "$cc" "${flags[@]}" -o "$work/$1" "$2" -lgomax
+}
+begins() { # NAME COMMAND...: in the background; $port is the first number that it says
+  "${@:2}" >"$work/$1.said" 2>&1 &
+  background+=($!)
+  for ((i = 0; i < 600; i++)); do
+    port=$(grep -oE '[0-9]+' "$work/$1.said" | head -n 1)
+    [[ -z $port ]] || return 0
+    kill -0 "${background[-1]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$work/$1.said"
+  return 1
+}
+curl_works() {
+  program curl posix/tests/curl.c -lcurl && timeout -k 5 300 "$work/curl" "http://127.0.0.1:$port/file" 300000
+}
+hiredis_works() {
+  program hiredis posix/tests/hiredis.c -lhiredis && timeout -k 5 300 "$work/hiredis" "$port"
+}
+served() {
+  mkdir "$work/www" && head -c 300000 /dev/zero >"$work/www/file" && plain httpd examples/httpd/httpd.c
+}
+if (($# == 0)) && installed "libcurl, without its header (libcurl4-openssl-dev)" header curl/curl.h; then
+  check "a server for libcurl" served
+  if begins httpd "$work/httpd" "$work/www" --ps 2; then check "libcurl" curl_works; else failed=$((failed + 1)); fi
+fi
+if (($# == 0)) && installed "hiredis, without its header (libhiredis-dev)" header hiredis/hiredis.h; then
+  check "a server for hiredis" plain resp demo/resp/server.c
+  if begins resp "$work/resp" 0 2; then check "hiredis" hiredis_works; else failed=$((failed + 1)); fi
+fi
+
 servers_end # (the summary waits for what runs in the background)
 summary
