@@ -74,6 +74,7 @@ the_same_calls() {
 
 if (($# == 0)); then
   if installed "the style of posix/, without rustfmt and clippy" posix_cargo clippy --version; then check "style" style; fi
+  check "the page lists each function" exports
   for test in waits limits closes held errno; do check "$test" runs "$test"; done
   check "linked behind the C library" linked_last
   if installed "errno_check.py, without objdump for x86-64" grep -q x86_64 <(uname -m); then
@@ -144,8 +145,8 @@ if (($# == 0)) && installed "libpq, without its header and a server (libpq-dev, 
 fi
 # ---- libcurl and hiredis, with servers of this repository ------------------------------------------------------------
 
-plain() { # NAME FILE: a program of libgomax
-  "$cc" "${flags[@]}" -o "$work/$1" "$2" -lgomax
+plain() { # NAME FILE FLAGS...: a program of libgomax
+  "$cc" "${flags[@]}" "${@:3}" -o "$work/$1" "$2" -lgomax
 }
 begins() { # NAME COMMAND...: in the background; $port is the first number that it says
   "${@:2}" >"$work/$1.said" 2>&1 &
@@ -176,6 +177,18 @@ if (($# == 0)) && installed "hiredis, without its header (libhiredis-dev)" heade
   check "a server for hiredis" plain resp demo/resp/server.c
   if begins resp "$work/resp" 0 2; then check "hiredis" hiredis_works; else failed=$((failed + 1)); fi
 fi
+
+# ---- what it costs --------------------------------------------------------------------------------------------------
+
+cost() {
+  plain cost.without posix/tests/cost.c -Ictests && program cost posix/tests/cost.c -DWITH_SHIM || return 1
+  for how in "cost.without" "cost" "cost off" "cost thread" "cost on"; do
+    echo "== $how"
+    # shellcheck disable=SC2086
+    "$work/"$how || return 1
+  done
+}
+if [[ ${1:-} == cost ]]; then cost || failed=$((failed + 1)); fi
 
 servers_end # (the summary waits for what runs in the background)
 summary
