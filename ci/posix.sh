@@ -9,12 +9,12 @@ source "$(dirname "$0")/lib.sh"
 use_library
 cargo=${CARGO:-cargo} cc=${CC:-cc} python=${PYTHON:-python3}
 background=()
-end() {
+servers_end() {
   ((${#background[@]} == 0)) || kill "${background[@]}" 2>/dev/null
+  background=()
   wait
-  rm -rf "$work"
 }
-trap end EXIT
+trap 'servers_end; rm -rf "$work"' EXIT
 
 # installed WHAT COMMAND...: whether the command works; otherwise what needs it is left out
 installed() {
@@ -74,6 +74,7 @@ the_same_calls() {
 
 if (($# == 0)); then
   if installed "the style of posix/, without rustfmt and clippy" posix_cargo clippy --version; then check "style" style; fi
+  check "the page lists each function" exports
   for test in waits limits closes held errno; do check "$test" runs "$test"; done
   check "linked behind the C library" linked_last
   if installed "errno_check.py, without objdump for x86-64" grep -q x86_64 <(uname -m); then
@@ -83,4 +84,111 @@ if (($# == 0)); then
     check "the system calls without it and with it" the_same_calls
   fi
 fi
+
+# ---- libpq ----------------------------------------------------------------------------------------------------------
+
+# A server of our own, on a unix socket in $work/pg; $conninfo says where
+postgres_begins() {
+  local as=() bin
+  bin=$(pg_config --bindir)
+  mkdir "$work/pg" && chmod 711 "$work" || return 1
+  if ((EUID == 0)); then # it refuses to run as root
+    chown nobody "$work/pg"
+    as=(setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups)
+  fi
+  (cd "$work/pg" && "${as[@]}" "$bin/initdb" --no-sync --auth trust --username postgres -D "$work/pg/data") >"$work/initdb" 2>&1 ||
+    { cat "$work/initdb"; return 1; }
+  cat >>"$work/pg/data/postgresql.conf" <<CONF
+listen_addresses = ''
+unix_socket_directories = '$work/pg'
+fsync = off
+max_connections = 120
+CONF
+  cd "$work/pg" || return 1
+  "${as[@]}" "$bin/postgres" -D "$work/pg/data" >"$work/postgres.log" 2>&1 &
+  background+=($!)
+  cd "$OLDPWD" || return 1
+  conninfo="host=$work/pg user=postgres dbname=postgres"
+  for ((i = 0; i < 600; i++)); do
+    "$bin/pg_isready" -q -h "$work/pg" && return
+    kill -0 "${background[-1]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$work/postgres.log"
+  return 1
+}
+pq() { # NAME FILE
+  local include
+  include=$(pg_config --includedir)
+  program "$1" "$2" "-I$include" "-L$(pg_config --libdir)" -lpq
+}
+libpq_works() { pq libpq posix/tests/libpq.c && timeout -k 5 300 "$work/libpq" "$conninfo"; }
+pool_works() { # the example, on so many Ps
+  pq pool examples/libpq/pool.c && timeout -k 5 120 env GMX_MAXPROCS="$1" "$work/pool" "$conninfo" 20 400
+}
+libpq_keeps_none() {
+  local so
+  so=$(ldd "$work/libpq" | awk '$1 ~ /^libpq\./ { print $3 }')
+  "$python" posix/errno_check.py --groups poll,names "$so"
+}
+
+has_postgres() { header libpq-fe.h "-I$(pg_config --includedir)" && [[ -x $(pg_config --bindir)/initdb ]]; }
+if (($# == 0)) && installed "libpq, without its header and a server (libpq-dev, postgresql)" has_postgres; then
+  if postgres_begins >"$work/begins" 2>&1; then
+    check "libpq" libpq_works
+    for ps in 1 4; do check "examples/libpq on $ps Ps" pool_works "$ps"; done
+    ! grep -q x86_64 <(uname -m) || check "libpq keeps no address of errno over poll" libpq_keeps_none
+  else
+    cat "$work/begins"
+    failed=$((failed + 1))
+  fi
+fi
+# ---- libcurl and hiredis, with servers of this repository ------------------------------------------------------------
+
+plain() { # NAME FILE FLAGS...: a program of libgomax
+  "$cc" "${flags[@]}" "${@:3}" -o "$work/$1" "$2" -lgomax
+}
+begins() { # NAME COMMAND...: in the background; $port is the first number that it says
+  "${@:2}" >"$work/$1.said" 2>&1 &
+  background+=($!)
+  for ((i = 0; i < 600; i++)); do
+    port=$(grep -oE '[0-9]+' "$work/$1.said" | head -n 1)
+    [[ -z $port ]] || return 0
+    kill -0 "${background[-1]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$work/$1.said"
+  return 1
+}
+curl_works() {
+  program curl posix/tests/curl.c -lcurl && timeout -k 5 300 "$work/curl" "http://127.0.0.1:$port/file" 300000
+}
+hiredis_works() {
+  program hiredis posix/tests/hiredis.c -lhiredis && timeout -k 5 300 "$work/hiredis" "$port"
+}
+served() {
+  mkdir "$work/www" && head -c 300000 /dev/zero >"$work/www/file" && plain httpd examples/httpd/httpd.c
+}
+if (($# == 0)) && installed "libcurl, without its header (libcurl4-openssl-dev)" header curl/curl.h; then
+  check "a server for libcurl" served
+  if begins httpd "$work/httpd" "$work/www" --ps 2; then check "libcurl" curl_works; else failed=$((failed + 1)); fi
+fi
+if (($# == 0)) && installed "hiredis, without its header (libhiredis-dev)" header hiredis/hiredis.h; then
+  check "a server for hiredis" plain resp demo/resp/server.c
+  if begins resp "$work/resp" 0 2; then check "hiredis" hiredis_works; else failed=$((failed + 1)); fi
+fi
+
+# ---- what it costs --------------------------------------------------------------------------------------------------
+
+cost() {
+  plain cost.without posix/tests/cost.c -Ictests && program cost posix/tests/cost.c -DWITH_SHIM || return 1
+  for how in "cost.without" "cost" "cost off" "cost thread" "cost on"; do
+    echo "== $how"
+    # shellcheck disable=SC2086
+    "$work/"$how || return 1
+  done
+}
+if [[ ${1:-} == cost ]]; then cost || failed=$((failed + 1)); fi
+
+servers_end # (the summary waits for what runs in the background)
 summary

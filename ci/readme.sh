@@ -60,7 +60,7 @@ strict_cpp() { # COMPILER STANDARD
 }
 
 word='\b(gmx|GMX)_[A-Za-z0-9_]*[A-Za-z0-9]\b'
-grep -rohE "$word" include src tests ctests ci benches demo polls Makefile --exclude=readme.sh | sort -u >"$work/known"
+grep -rohE "$word" include src tests ctests ci benches demo polls posix Makefile --exclude=readme.sh | sort -u >"$work/known"
 
 names() { # each one must stand in the source as a word
   local name bad=0
@@ -89,7 +89,7 @@ links() { # to files, and to headings of this document
 
 paths() { # of files in the tree that a document names
   local path bad=0
-  for path in $(grep -ohE '\b(src/[a-z0-9_/]+\.rs|(tests|ctests|ci|benches|examples|demo|packaging|polls|include|bindings|docs)/[A-Za-z0-9_./-]*\.[a-z]+)\b' "$1" | sort -u); do
+  for path in $(grep -ohE '\b(src/[a-z0-9_/]+\.rs|(tests|ctests|ci|benches|examples|demo|packaging|polls|posix|include|bindings|docs)/[A-Za-z0-9_./-]*\.[a-z]+)\b' "$1" | sort -u); do
     [[ -e $path || -e $(dirname "$1")/$path ]] || { echo "$path"; bad=1; }
   done
   return $bad

@@ -18,6 +18,8 @@ static uint32_t shim_flags;
 
 /* The headers above check errno of each call of libgomax; these tests do not make such calls with one. */
 #undef gmx_close
+#undef gmx_read
+#undef gmx_write
 
 /* One P, which no slice takes away: a call that blocks its thread and keeps the P hangs the test. */
 CHECK_UNUSED static void begin_parked(void) {
