@@ -178,6 +178,11 @@ extern gmx_poll conn;
 extern gmx_poll file;
 #endif
 
+#ifdef EXAMPLE_gmx_readdir
+#include <dirent.h>
+extern gmx_poll directory;
+#endif
+
 #ifdef EXAMPLE_gmx_copy
 extern gmx_poll file, conn;
 #endif

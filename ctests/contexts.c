@@ -1803,6 +1803,7 @@ CALL(file_none) {
       gmx_pread(0, &c, 1, 0),  gmx_preadv(0, &v, 1, 0), gmx_pwrite(0, &c, 1, 0, NULL),
       gmx_pwritev(0, &v, 1, 0, NULL), gmx_fsync(0),            gmx_fdatasync(0),
       gmx_ftruncate(0, 0),     gmx_fallocate(0, 0, 0, 1), gmx_statx(1, NULL, 0, 0, (struct statx *)what),
+      gmx_readdir(0, what, sizeof what),
   };
   return all_say(all, sizeof all / sizeof *all);
 }
@@ -1814,7 +1815,7 @@ CALL(file_null) {
       gmx_open(NULL, 0, 0, &p), gmx_open("/", 0, 0, NULL), gmx_pread(0, NULL, 1, 0), gmx_preadv(0, NULL, 1, 0),
       gmx_pwrite(0, NULL, 1, 0, NULL), gmx_pwritev(0, NULL, 1, 0, NULL), gmx_statx(0, "/", 0, 0, NULL),
       gmx_statx(0, NULL, 0, 0, (struct statx *)what), gmx_rename(NULL, "/", 0), gmx_rename("/", NULL, 0),
-      gmx_unlink(NULL, 0), gmx_mkdir(NULL, 0),
+      gmx_unlink(NULL, 0), gmx_mkdir(NULL, 0), gmx_readdir(0, NULL, 8),
   };
   return all_say(all, sizeof all / sizeof *all);
 }

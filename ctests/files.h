@@ -29,6 +29,7 @@
 #define gmx_ftruncate(...) KEEPS_ERRNO(gmx_ftruncate, __VA_ARGS__)
 #define gmx_fallocate(...) KEEPS_ERRNO(gmx_fallocate, __VA_ARGS__)
 #define gmx_statx(...) KEEPS_ERRNO(gmx_statx, __VA_ARGS__)
+#define gmx_readdir(...) KEEPS_ERRNO(gmx_readdir, __VA_ARGS__)
 #define gmx_rename(...) KEEPS_ERRNO(gmx_rename, __VA_ARGS__)
 #define gmx_unlink(...) KEEPS_ERRNO(gmx_unlink, __VA_ARGS__)
 #define gmx_mkdir(...) KEEPS_ERRNO(gmx_mkdir, __VA_ARGS__)

@@ -59,8 +59,8 @@ static void is_not_in_the_list(int sig, siginfo_t *info, void *context) {
 
 /* Where files have handles or are copied, also. */
 #define FILES                                                                                                         \
-  V(copy_file_range) V(fallocate) V(fdatasync) V(fsync) V(ftruncate) V(lseek) V(mkdirat) V(pipe2) V(preadv)           \
-  V(pwritev) V(renameat2) V(sendfile) V(splice) V(statx) V(unlinkat)
+  V(copy_file_range) V(fallocate) V(fdatasync) V(fsync) V(ftruncate) V(getdents64) V(lseek) V(mkdirat) V(pipe2)       \
+  V(preadv) V(pwritev) V(renameat2) V(sendfile) V(splice) V(statx) V(unlinkat)
 
 enum { MOST = 112 };
 
@@ -295,7 +295,7 @@ static void listens_and_dials(void) {
 }
 
 static void uses_files(void) {
-  char name[80], other[80], c = 'f';
+  char name[80], other[80], c = 'f', entries[512];
   struct statx what;
   struct iovec v = {&c, 1};
   uint64_t n;
@@ -324,6 +324,9 @@ static void uses_files(void) {
   CHECK_OK(gmx_close(far));
   CHECK_OK(gmx_close(file));
   CHECK_OK(gmx_close(copy));
+  CHECK_OK(gmx_open(fds.dir, O_RDONLY | O_DIRECTORY, 0, &file));
+  CHECK_CMP(gmx_readdir(file, entries, sizeof entries), >, 0);
+  CHECK_OK(gmx_close(file));
   CHECK_OK(gmx_unlink(name, 0));
   CHECK_OK(gmx_unlink(other, 0));
   CHECK_OK(gmx_unlink(fds.dir, AT_REMOVEDIR));

@@ -42,12 +42,11 @@ pub unsafe fn open(m: MRef, path: *const c_char, flags: i32, mode: u32) -> Resul
 /// A call on the descriptor of a handle.
 ///
 /// # Migrates
-fn on(m: MRef, handle: u64, lasts: Lasts, f: impl FnOnce(i32) -> i32) -> Result<()> {
-    let r = fd::inside(m, handle, |m, number, _| {
+fn on(m: MRef, handle: u64, lasts: Lasts, f: impl FnOnce(i32) -> i32) -> Result<i32> {
+    fd::inside(m, handle, |m, number, _| {
         let (m, r) = offload::file(m, lasts, || f(number));
         (m, told(r))
-    });
-    r.map(|_| ())
+    })
 }
 
 /// A call on paths.
@@ -102,17 +101,17 @@ pub unsafe fn write(m: MRef, handle: u64, v: *const iovec, n: usize, at: i64, do
 ///
 /// # Migrates
 pub fn sync(m: MRef, handle: u64, data: bool) -> Result<()> {
-    on(m, handle, Lasts::Long, |number| file::sync(number, data))
+    on(m, handle, Lasts::Long, |number| file::sync(number, data)).map(|_| ())
 }
 
 /// # Migrates
 pub fn truncate(m: MRef, handle: u64, size: i64) -> Result<()> {
-    on(m, handle, Lasts::Short, |number| file::truncate(number, size))
+    on(m, handle, Lasts::Short, |number| file::truncate(number, size)).map(|_| ())
 }
 
 /// # Migrates
 pub fn allocate(m: MRef, handle: u64, mode: i32, at: i64, size: i64) -> Result<()> {
-    on(m, handle, Lasts::Short, |number| file::allocate(number, mode, at, size))
+    on(m, handle, Lasts::Short, |number| file::allocate(number, mode, at, size)).map(|_| ())
 }
 
 /// `handle`: a directory, from which the path leads, or the file itself if the path is null; 0: the directory of the
@@ -134,8 +133,19 @@ pub unsafe fn stat(
     let stat = |number| unsafe { file::stat(number, path, flags, mask, out) };
     match handle {
         0 => by_path(m, || stat(None)),
-        handle => on(m, handle, Lasts::Short, |number| stat(Some(number))),
+        handle => on(m, handle, Lasts::Short, |number| stat(Some(number))).map(|_| ()),
     }
+}
+
+/// The next entries of a directory; 0: there are no more.
+///
+/// # Migrates
+///
+/// # Safety
+/// `buf` is the host's, with room for `n` bytes.
+pub unsafe fn entries(m: MRef, handle: u64, buf: *mut c_void, n: usize) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    on(m, handle, Lasts::Short, |number| unsafe { file::entries(number, buf, n) }).map(|n| n as usize)
 }
 
 /// # Migrates

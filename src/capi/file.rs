@@ -314,6 +314,46 @@ pub unsafe extern "C" fn gmx_statx(
     }
 }
 
+/// Reads the next entries of a directory into n bytes, as getdents64: each is a struct dirent64, whose d_reclen says how
+/// many bytes it takes. "." and ".." are among them. The place of the directory moves on; lseek to 0 begins again.
+///
+/// ```c
+/// struct dirent64 entries[16];
+/// gmx_status n;
+/// while ((n = gmx_readdir(directory, entries, sizeof entries)) > 0)
+///     for (gmx_status at = 0; at < n;) {
+///         struct dirent64 *entry = (struct dirent64 *)((char *)entries + at);
+///         puts(entry->d_name);
+///         at += entry->d_reclen;
+///     }
+/// ```
+///
+/// Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: yes.
+/// Migrates: yes.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: the number of bytes; 0 when there are no more entries; GMX_EBADF if p is closed; GMX_EINVAL if buf is NULL,
+/// or has no room for the next entry (280 bytes are enough for any); GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; any other
+/// errno of the system, negated, such as that of ENOTDIR.
+/// Since: 0.2
+///
+/// # Safety
+/// `buf` is null, or has room for `n` bytes.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_readdir(p: gmx_poll, buf: *mut c_void, n: usize) -> gmx_status {
+    if buf.is_null() {
+        return GMX_EINVAL;
+    }
+    match may_wait() {
+        // SAFETY: the caller's promise.
+        Ok(m) => count(unsafe { file::entries(*m, p, buf, n.min(crate::block::disk::MOST)) }),
+        Err(status) => status,
+    }
+}
+
 /// Gives a file another name. What has that name is replaced, unless flags is RENAME_NOREPLACE: flags as for renameat2.
 ///
 /// Blocks: the calling goroutine; on a foreign thread, the thread; until the system is done.

@@ -119,6 +119,16 @@ pub unsafe fn stat(fd: Option<c_int>, path: *const c_char, flags: c_int, mask: u
     unsafe { call(libc::SYS_statx, fd, [path as usize, flags as usize, mask as usize, out as usize, 0]) as i32 }
 }
 
+/// The next entries of a directory, each a `struct dirent64`; 0: there are no more.
+///
+/// # Safety
+/// `buf` is the host's, with room for `n` bytes.
+pub unsafe fn entries(fd: c_int, buf: *mut c_void, n: usize) -> i32 {
+    held::nothing_for("getdents64");
+    // SAFETY: the caller's promise.
+    unsafe { call(libc::SYS_getdents64, fd, [buf as usize, n, 0, 0, 0]) as i32 }
+}
+
 /// # Safety
 /// Both are texts of the host's.
 pub unsafe fn rename(from: *const c_char, to: *const c_char, flags: u32) -> i32 {

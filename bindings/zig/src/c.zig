@@ -565,6 +565,7 @@ pub extern fn gmx_fdatasync(p: Poll) Status;
 pub extern fn gmx_ftruncate(p: Poll, size: i64) Status;
 pub extern fn gmx_fallocate(p: Poll, mode: i32, offset: i64, n: i64) Status;
 pub extern fn gmx_statx(p: Poll, path: ?[*:0]const u8, flags: i32, mask: u32, out: ?*anyopaque) Status;
+pub extern fn gmx_readdir(p: Poll, buf: ?*anyopaque, n: usize) Status;
 pub extern fn gmx_rename(from: ?[*:0]const u8, to: ?[*:0]const u8, flags: u32) Status;
 pub extern fn gmx_unlink(path: ?[*:0]const u8, flags: i32) Status;
 pub extern fn gmx_mkdir(path: ?[*:0]const u8, mode: u32) Status;

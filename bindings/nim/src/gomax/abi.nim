@@ -687,6 +687,7 @@ proc gmx_fdatasync*(p: Handle): Status
 proc gmx_ftruncate*(p: Handle, size: int64): Status
 proc gmx_fallocate*(p: Handle, mode: int32, offset: int64, n: int64): Status
 proc gmx_statx*(p: Handle, path: cstring, flags: int32, mask: uint32, `out`: pointer): Status
+proc gmx_readdir*(p: Handle, buf: pointer, n: csize_t): Status
 proc gmx_rename*(`from`: cstring, to: cstring, flags: uint32): Status
 proc gmx_unlink*(path: cstring, flags: int32): Status
 proc gmx_mkdir*(path: cstring, mode: uint32): Status
