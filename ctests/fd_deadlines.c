@@ -121,6 +121,42 @@ static void a_deadline_that_comes_and_goes_loses_nothing(void) {
   state_close(&s);
 }
 
+struct mover {
+  struct fd_waiter *waiter;
+  int64_t when;
+  bool in_time;
+};
+
+static void moves_at_the_last_moment(void *arg) {
+  struct mover *m = (struct mover *)arg;
+  CHECK_OK(gmx_sleep(m->when + 1000 - gmx_now()));
+  m->in_time = !load(&m->waiter->done);
+  if (m->in_time) CHECK_OK(gmx_poll_set_deadline(m->waiter->state->p, GMX_POLL_IN, GMX_FOREVER));
+}
+
+/* On one P without slices. The timers of the deadline and of the mover fire in one go, and what was readied last runs
+ * first: so the deadline has ended the wait of the reader, and is moved before the reader runs. It waits on. */
+static void a_deadline_that_is_moved_before_the_woken_runs_has_not_come(void) {
+  int in_time = 0;
+  for (int round = 0; round < 200; round++) {
+    struct fd_state s;
+    struct fd_waiter w;
+    state_open(&s, &fd_calls[0]);
+    struct mover m = {&w, gmx_now() + MS, false};
+    CHECK_OK(gmx_poll_set_deadline(s.p, GMX_POLL_IN, m.when));
+    wait_start(&w, ON_G, &fd_calls[0], &s, GMX_FOREVER, 0);
+    gmx_g mover = go_joinable(moves_at_the_last_moment, &m);
+    CHECK_OK(gmx_yield());
+    while (gmx_now() < m.when + 5000) continue;
+    join(mover);
+    comes(&s);
+    CHECK_STATUS(wait_end(&w), m.in_time ? 1 : GMX_ETIMEDOUT);
+    in_time += m.in_time;
+    state_close(&s);
+  }
+  check_say("  moved in time %d times", in_time);
+}
+
 /* An old timer that fires late ends the wait for the new deadline, if it is not told apart. */
 static void an_old_deadline_does_nothing(void) {
   uint64_t seed = 7;
@@ -264,6 +300,9 @@ static void each_byte_has_one_reader(void) {
 }
 
 int main(void) {
+  start_runtime(1, NO_SLICES);
+  RUN_G(a_deadline_that_is_moved_before_the_woken_runs_has_not_come);
+  end_runtime();
   start_runtime(1, 0);
   WITH_SOME_PS {
     RUN_G(a_timeout_does_not_end_early);
