@@ -122,18 +122,28 @@ class Poller:
         except (OSError, ValueError):
             pass  # it was never armed, or is closed; or the epoll has ended with its loop
 
+    def end(self) -> None:
+        """Its loop has ended."""
+        self.epoll.close()
+        self.places.clear()
+
 
 def _poller() -> Poller:
-    """That of the loop that runs the caller."""
+    """That of the loop that runs the caller. What the loop watches keeps it, until the loop is closed."""
     if "trio" in modules and _loops.in_trio():
         return _poller_of_trio()
     loop: Any = modules["asyncio"].get_running_loop()
-    found: Optional[Poller] = getattr(loop, "_gomax_poller", None)
+    found: Optional[Poller] = getattr(loop, "_gomax_poller", _none)()
     if found is None:
         weak = weakref.ref(loop)
-        found = loop._gomax_poller = Poller(lambda: getattr(weak(), "is_closed", _yes)())
+        found = Poller(lambda: getattr(weak(), "is_closed", _yes)())
+        loop._gomax_poller = weakref.ref(found)
         loop.add_reader(found.epoll.fileno(), found.drain)
     return found
+
+
+def _none() -> None:
+    pass
 
 
 def _yes() -> bool:
@@ -173,6 +183,7 @@ def _place(descriptor: "Descriptor") -> Place:
             return place
     for place in list(descriptor._places):
         if place.poller.over():
+            place.poller.end()
             try:
                 descriptor._places.remove(place)
             except ValueError:
