@@ -47,7 +47,7 @@ class Ticket:
 
     def __init__(self) -> None:
         self.future = _loops.future()
-        self.failed = False  # whether an event was an error: then GMX_ETIMEDOUT is one of the system
+        self.failed = False  # whether the event was an error: then GMX_ETIMEDOUT is one of the system
 
 
 class Place:
@@ -205,7 +205,7 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
         status = at_once(call)
         if status != ETIMEDOUT:
             return status
-    place, ticket = _place(descriptor), Ticket()
+    place, ticket = _place(descriptor), Ticket()  # (POLL-2)
     tickets = place.waiting[side]
     tickets.append(ticket)
     try:
@@ -219,16 +219,16 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
                 except OSError:
                     if not descriptor.closed:
                         raise
-                if descriptor.closed:
+                if descriptor.closed:  # (POLL-3)
                     return at_once(call)
             await _loops.wait_at_most(ticket.future, left)
             if tickets[0] is ticket:
                 status = at_once(call)
                 if status != ETIMEDOUT or ticket.failed:
                     return status
-            ticket.future = _loops.future()
+            ticket.future, ticket.failed = _loops.future(), False
     finally:
-        first = tickets[0] is ticket
+        first = tickets[0] is ticket  # (POLL-1)
         tickets.remove(ticket)
         if first and tickets:
             _loops.wake(tickets[0].future)
