@@ -7,7 +7,10 @@ import mmap
 import os
 import pickle
 import select
+import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -810,6 +813,66 @@ class Files(unittest.TestCase):
             with client.getresponse() as response:
                 self.assertEqual(response.read(), f"{method} {path} ".encode() + (body or b""))
         client.close()
+        listener.close()
+        accepts.join()
+
+
+@unittest.skipUnless(shutil.which("openssl"), "no openssl, which makes a certificate")
+class Tls(unittest.TestCase):
+    """What docs/python.md says of ssl: a socket of it that does not wait, and wait_fd."""
+
+    @staticmethod
+    def waits(sock, call, *arguments):
+        while True:
+            try:
+                return call(*arguments)
+            except ssl.SSLWantReadError:
+                net.wait_fd(sock, select.POLLIN, LIMIT)
+            except ssl.SSLWantWriteError:
+                net.wait_fd(sock, select.POLLOUT, LIMIT)
+
+    def wrapped(self, conn, context, **more):
+        sock = context.wrap_socket(socket.socket(fileno=conn.detach()), do_handshake_on_connect=False, **more)
+        sock.setblocking(False)
+        self.waits(sock, sock.do_handshake)
+        return sock
+
+    def test_echo(self):
+        def serve(conn):
+            with self.wrapped(conn, for_servers, server_side=True) as sock:
+                while data := self.waits(sock, sock.recv, 65536):
+                    while data:
+                        data = data[self.waits(sock, sock.send, data) :]
+
+        with tempfile.TemporaryDirectory() as directory:
+            key, certificate = os.path.join(directory, "key"), os.path.join(directory, "certificate")
+            command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext".split()
+            files = ["subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+            subprocess.run(command + files, check=True, capture_output=True)
+            for_servers = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            for_servers.load_cert_chain(certificate, key)
+            for_clients = ssl.create_default_context(cafile=certificate)
+        listener, accepts = server(serve=serve)
+        data = os.urandom(300_000)
+
+        def client():
+            conn = net.dial("tcp", *listener.getsockname())
+            with self.wrapped(conn, for_clients, server_hostname="localhost") as sock:
+                sent, got = 0, bytearray()
+                while len(got) < len(data):
+                    if sent < len(data):
+                        sent += self.waits(sock, sock.send, data[sent : sent + 10_000])
+                    got += self.waits(sock, sock.recv, 65536)
+                return bytes(got) == data
+
+        with gomax.scope() as s:
+            clients = [s.go(client) for _ in range(5)]
+        self.assertEqual([g.join() for g in clients], [True] * 5)
+        sock = self.wrapped(net.dial("tcp", *listener.getsockname()), for_clients, server_hostname="localhost")
+        with gomax.move_on_after(0.01) as s:
+            self.waits(sock, sock.recv, 1)
+        self.assertTrue(s.timed_out)
+        sock.close()
         listener.close()
         accepts.join()
 
