@@ -39,7 +39,7 @@ others() {
         echo "-- $("$python" -VV | head -1)"
         "$python" -m venv "$venv"
         "$venv/bin/pip" install --quiet --no-index --no-deps "$1"
-        suite "$venv" test_channels test_sync test_interrupted test_exactly_once
+        suite "$venv" test_channels test_sync test_interrupted test_exactly_once test_net test_net_async test_net_interrupted
       ) >"$venv.log" 2>&1 &
       beside[$!]=$venv.log
     done

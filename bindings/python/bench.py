@@ -6,6 +6,7 @@ import concurrent.futures
 import ctypes
 import platform
 import queue
+import select
 import socket
 import sys
 import threading
@@ -288,6 +289,53 @@ def echo_streams():
     return echoes_async(20, lambda sock: asyncio.open_connection(sock=sock), lambda stream, n: stream[0].read(n), write)
 
 
+def waits_async(begin, end):
+    """CPU time of a coroutine's wait for a descriptor, and of what makes it ready."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        pairs = [socket.socketpair() for _ in range(20)]
+        futures, epoll = {}, select.epoll()
+
+        def ready():
+            for fd, _ in epoll.poll(0):
+                futures[fd].set_result(None)
+
+        async def one(here, there):
+            fd = there.fileno()
+            epoll.register(fd, 0)
+            for _ in range(ECHOES):
+                futures[fd] = loop.create_future()
+                begin(loop, epoll, fd, futures[fd])
+                here.send(b"x")
+                await futures[fd]
+                end(loop, fd)
+                there.recv(1)
+            here.close()
+            there.close()
+
+        loop.add_reader(epoll.fileno(), ready)
+        before = time.process_time()
+        await asyncio.gather(*[one(*pair) for pair in pairs])
+        return (time.process_time() - before) / ECHOES / len(pairs) * 1e6
+
+    return asyncio.run(main())
+
+
+def wait_epoll():
+    def begin(loop, epoll, fd, future):
+        epoll.modify(fd, select.EPOLLIN | select.EPOLLONESHOT)
+
+    return waits_async(begin, lambda loop, fd: None)
+
+
+def wait_add_reader():
+    def begin(loop, epoll, fd, future):
+        loop.add_reader(fd, future.set_result, None)
+
+    return waits_async(begin, lambda loop, fd: loop.remove_reader(fd))
+
+
 CASES = [
     ("start a function and wait for it: gomax.go", spawn_go),
     ("    threading.Thread", spawn_thread),
@@ -312,6 +360,8 @@ CASES = [
     ("echo, 20 connections with two coroutines each: gomax.net", echo_net_async),
     ("    loop.sock_recv, loop.sock_sendall", echo_sock_async),
     ("    streams of asyncio", echo_streams),
+    ("CPU of a coroutine's wait for a descriptor: an epoll of its own", wait_epoll),
+    ("    loop.add_reader and remove_reader", wait_add_reader),
 ]
 
 
@@ -329,7 +379,7 @@ def main():
             best[fn] = min(best.get(fn, float("inf")), fn())
     print(f"Python {sys.version.split()[0]}, {platform.machine()}, {gomax.num_cpu()} CPUs; microseconds, best of {options.rounds}")
     for name, fn in cases:
-        print(f"{name:<60}{best[fn]:>9.2f}")
+        print(f"{name:<66}{best[fn]:>9.2f}")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ class Types(unittest.TestCase):
 import concurrent.futures
 from typing import List, Optional
 import gomax
+from gomax import net
 def f(a: int, b: str = "") -> float: return 1.0
 g = gomax.go(f, 1, b="x")
 x: float = g.join()
@@ -142,6 +143,19 @@ channel.send_nowait("a")  # error
 w2: int = channel.recv_nowait()
 x2: gomax.Selected = gomax.select_nowait(channel, (channel, 1), None, gomax.after(1), gomax.Token())
 gomax.select_nowait(5)  # error
+with net.dial("tcp", "host", "http", timeout=5) as conn:
+    data: bytes = conn.read(5, timeout=1)
+    text: str = conn.read(5)  # error
+    conn.read("5")  # error
+    count: int = conn.writev([b"a", bytearray(1)])
+    conn.accept()  # error
+listener: net.Listener = net.listen_tcp(port=80, patient=True)
+net.listen_tcp(80)  # error
+for accepted in listener:
+    accepted.shutdown(1)
+async def reads(conn: net.Conn) -> bytes:
+    conn.write_async(b"x") + 1  # error
+    return await conn.read_async(5)
 try:
     pass
 except gomax.CanceledError as canceled:

@@ -84,17 +84,16 @@ class Chat(unittest.TestCase):
             self.assertEqual((program.returncode, out, err), (0, "ended\n", ""))
             self.assertEqual([first.readline(), second.readline()], ["", ""])
 
-    def test_a_client_that_does_not_read_is_dropped(self):
+    def test_clients_that_do_not_read_are_dropped(self):
         program = subprocess.Popen([sys.executable, CHAT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         port = int(program.stdout.readline().split()[1])
-        (silent, _), (_, talks) = self.client(port), self.client(port)
+        (silent, _), (talks, _) = self.client(port), self.client(port)
         while True:
             try:
-                talks.write("x" * 900 + "\n")
-                talks.flush()
-                silent.send(b"?\n")
+                talks.sendall(b"x" * 900 + b"\n")
+                silent.sendall(b"?\n")
             except OSError:
-                break  # its connection is closed
+                break  # the connection of one is closed: neither reads
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=120)
         self.assertEqual((program.returncode, out, err), (0, "ended\n", ""))

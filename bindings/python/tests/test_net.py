@@ -7,7 +7,10 @@ import mmap
 import os
 import pickle
 import select
+import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -18,7 +21,7 @@ import warnings
 import gomax
 from gomax import net
 from nets import descriptors, fill, pair, reading, server
-from programs import run
+from programs import c_library, run
 
 LIMIT = 600  # seconds that only a fault takes
 
@@ -299,8 +302,11 @@ class Ends(unittest.TestCase):
         with self.assertRaises(TimeoutError) as raised:
             self.b.write(b"x")
         self.assertEqual(raised.exception.characters_written, 0)
-        with self.assertRaises(ValueError):
-            self.b.set_deadline(None, read=False, write=False)
+        for when, sides in ((None, {"read": False, "write": False}), (float("nan"), {})):
+            with self.assertRaises(ValueError):
+                self.b.set_deadline(when, **sides)
+        with self.assertRaises(TypeError):
+            self.b.set_deadline("tomorrow")
 
     def test_close(self):
         listener = net.listen_tcp("127.0.0.1")
@@ -557,6 +563,17 @@ class Owners(unittest.TestCase):
                 self.assertEqual(b.recv(1), b"")
             a.close()
             b.close()
+        text = """
+import gomax, socket, sys, warnings
+from gomax import net
+a, b = socket.socketpair()
+sys.unraisablehook = lambda hook: print(hook.exc_type.__name__)
+warnings.simplefilter("error")
+net.Conn.from_socket(a)
+print(b.recv(1))
+b.close()
+"""
+        self.assertEqual(run(text), "ResourceWarning\nb''\n")
 
         def on_a_goroutine():
             a, b = pair()
@@ -568,6 +585,25 @@ class Owners(unittest.TestCase):
             warnings.simplefilter("always")
             self.assertEqual(gomax.go(on_a_goroutine).join(), b"")
         self.assertEqual(descriptors(), before)
+
+    def test_forgotten_where_nothing_may_wait(self):
+        """A finaliser that finds its thread at a channel leaves the handle to the next that makes one."""
+        a, b = pair()
+
+        def forget():
+            nonlocal a
+            with gomax._waits.meeting:
+                del a
+                with self.assertRaises(TimeoutError):
+                    b.read(1, timeout=0)
+
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            gomax.go(forget).join()
+        c, d = pair()
+        self.assertEqual(b.read(1), b"")
+        for conn in (b, c, d):
+            conn.close()
 
     def test_nothing_leaks(self):
         listener, accepts = server()
@@ -616,6 +652,38 @@ class Owners(unittest.TestCase):
             a.read(1)
         self.assertEqual(b.read(1), b"")
         b.close()
+
+    def test_c_and_python_share_a_connection(self):
+        source = """
+#include <stdint.h>
+gmx_status echo(void *handle) {
+  gmx_poll conn = (gmx_poll)(uintptr_t)handle;
+  char data[64];
+  for (;;) {
+    gmx_status n = gmx_read(conn, data, sizeof data, GMX_FOREVER);
+    if (n <= 0) return n == GMX_EBADF ? GMX_OK : n;
+    n = gmx_write(conn, data, (size_t)n, GMX_FOREVER, NULL);
+    if (n != GMX_OK) return n;
+  }
+}
+"""
+        with c_library(source) as code:
+            pairs = [pair() for _ in range(50)]
+            with gomax.scope() as s:
+                for a, _ in pairs:
+                    s.go_c(code.echo, a.handle)
+                for i, (_, b) in enumerate(pairs):
+                    b.write(b"%d" % i)
+                for i, (_, b) in enumerate(pairs):
+                    self.assertEqual(b.read_full(len(b"%d" % i)), b"%d" % i)
+                for a, _ in pairs[:25]:
+                    a.close()  # ends the C function
+                for _, b in pairs[:25]:
+                    self.assertEqual(b.read(1), b"")
+                s.cancel()  # and so does this
+            for a, b in pairs:
+                a.close()
+                b.close()
 
     def test_wrong_calls(self):
         a, b = pair()
@@ -749,7 +817,106 @@ class Files(unittest.TestCase):
         accepts.join()
 
 
+@unittest.skipUnless(shutil.which("openssl"), "no openssl, which makes a certificate")
+class Tls(unittest.TestCase):
+    """What docs/python.md says of ssl: a socket of it that does not wait, and wait_fd."""
+
+    @staticmethod
+    def waits(sock, call, *arguments):
+        while True:
+            try:
+                return call(*arguments)
+            except ssl.SSLWantReadError:
+                net.wait_fd(sock, select.POLLIN, LIMIT)
+            except ssl.SSLWantWriteError:
+                net.wait_fd(sock, select.POLLOUT, LIMIT)
+
+    def wrapped(self, conn, context, **more):
+        sock = context.wrap_socket(socket.socket(fileno=conn.detach()), do_handshake_on_connect=False, **more)
+        sock.setblocking(False)
+        self.waits(sock, sock.do_handshake)
+        return sock
+
+    def test_echo(self):
+        def serve(conn):
+            with self.wrapped(conn, for_servers, server_side=True) as sock:
+                while data := self.waits(sock, sock.recv, 65536):
+                    while data:
+                        data = data[self.waits(sock, sock.send, data) :]
+
+        with tempfile.TemporaryDirectory() as directory:
+            key, certificate = os.path.join(directory, "key"), os.path.join(directory, "certificate")
+            command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext".split()
+            files = ["subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+            subprocess.run(command + files, check=True, capture_output=True)
+            for_servers = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            for_servers.load_cert_chain(certificate, key)
+            for_clients = ssl.create_default_context(cafile=certificate)
+        listener, accepts = server(serve=serve)
+        data = os.urandom(300_000)
+
+        def client():
+            conn = net.dial("tcp", *listener.getsockname())
+            with self.wrapped(conn, for_clients, server_hostname="localhost") as sock:
+                sent, got = 0, bytearray()
+                while len(got) < len(data):
+                    if sent < len(data):
+                        sent += self.waits(sock, sock.send, data[sent : sent + 10_000])
+                    got += self.waits(sock, sock.recv, 65536)
+                return bytes(got) == data
+
+        with gomax.scope() as s:
+            clients = [s.go(client) for _ in range(5)]
+        self.assertEqual([g.join() for g in clients], [True] * 5)
+        sock = self.wrapped(net.dial("tcp", *listener.getsockname()), for_clients, server_hostname="localhost")
+        with gomax.move_on_after(0.01) as s:
+            self.waits(sock, sock.recv, 1)
+        self.assertTrue(s.timed_out)
+        sock.close()
+        listener.close()
+        accepts.join()
+
+
 class Process(unittest.TestCase):
+    def test_no_descriptors(self):
+        """An accept is told, and that of a patient listener waits until there is one."""
+        text = """
+import errno, gomax, os, resource, socket
+from gomax import net
+plain, patient = net.listen_tcp("127.0.0.1"), net.listen_tcp("127.0.0.1", patient=True)
+try:
+    gomax.go(patient.accept, 0.001).join()  # the library has its own descriptors from here on
+except TimeoutError:
+    pass
+clients = [socket.create_connection(l.getsockname()) for l in (plain, patient)]
+taken = []
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+try:
+    while True:
+        taken.append(os.dup(0))
+except OSError as e:
+    assert e.errno == errno.EMFILE
+try:
+    plain.accept()
+except OSError as e:
+    print(e.errno == errno.EMFILE, type(e).__name__)
+g = gomax.go(patient.accept)
+try:
+    g.join(timeout=0.05)
+except TimeoutError:
+    print("waits")
+for fd in taken:
+    os.close(fd)
+conn = g.join()
+clients[1].send(b"x")
+print(conn.read(1), plain.accept().close())
+conn.close()
+plain.close()
+patient.close()
+os._exit(os.sys.stdout.flush() or 0)
+"""
+        self.assertEqual(run(text), "True OSError\nwaits\nb'x' None\n")
+
     def test_fork(self):
         text = """
 import gomax, os, sys

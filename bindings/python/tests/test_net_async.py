@@ -398,7 +398,7 @@ class Connections(unittest.TestCase):
             sock.close()
 
         def loop_epoll():
-            return asyncio.get_running_loop()._gomax_poller.epoll.fileno()
+            return asyncio.get_running_loop()._gomax_poller().epoll.fileno()
 
         run(main)
 
@@ -415,7 +415,6 @@ class Connections(unittest.TestCase):
         before = len(descriptors())
         for _ in range(20):
             run(main)
-        gc.collect()
         self.assertLessEqual(len(descriptors()), before + 1)
         self.assertLessEqual(len(listener._places), 2)
         listener.close()

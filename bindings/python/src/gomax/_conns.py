@@ -10,13 +10,12 @@ CONN-1. Each attempt of a write, and of a read of a whole length, has a cell of 
 
 import io
 import os
-import socket
 from functools import partial
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import _abi
 from ._addresses import ROOM, Address, pack, unpack
-from ._descriptors import ETIMEDOUT, Descriptor
+from ._descriptors import Descriptor
 from ._errors import integer
 from ._library import gmx
 from ._polls import attempt_async
@@ -28,7 +27,7 @@ _MOST_FDS = 253
 
 
 class Cells:
-    """How much a transfer has moved (CONN-1)."""
+    """How much a transfer has moved, attempt by attempt (CONN-1)."""
 
     __slots__ = ("cells",)
 

@@ -21,7 +21,7 @@ import socket
 import warnings
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Protocol, Type, TypeVar, Union
 
 from . import _abi, _errors
 from ._addresses import Address, net_error
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 D = TypeVar("D", bound="Descriptor")
 IN, OUT = _abi.GMX_POLL_IN, _abi.GMX_POLL_OUT
-EBADF, ETIMEDOUT = _abi.GMX_EBADF, _abi.GMX_ETIMEDOUT
+EBADF = _abi.GMX_EBADF
 
 
 class ClosedError(_errors.ClosedError, OSError):
@@ -133,7 +133,7 @@ class Descriptor:
         if self._epoch is not process.epoch:
             self._close_of_parent()
             return
-        self._leave_loops()
+        self._leave_loops()  # (DESC-3)
         try:
             status = at_once(lambda: gmx.gmx_close(self._handle))
         finally:
@@ -169,6 +169,7 @@ class Descriptor:
         return at_once(lambda: gmx.gmx_poll_release(self._handle, _abi.byref(fd)))
 
     def _close_of_parent(self) -> None:
+        """In a child of fork (DESC-4)."""
         fd, self._fd = self._fd, -1
         if fd >= 0 and not self._borrowed:
             os.close(fd)
@@ -185,11 +186,18 @@ class Descriptor:
         handle = self._handle
         if not handle or self._epoch is not process.epoch or gmx.gmx_poll_fd(handle) < 0:
             return
+        said, late = repr(self), self._close_late
         self._leave_loops()
-        if self._fd >= 0 and not self._borrowed:  # (without a number its caller never got it)
-            warn(f"unclosed {self!r}", ResourceWarning, source=self)
         if holds() or at_once(lambda: gmx.gmx_close(handle)) < 0:
-            leftovers.append((_close_late, (handle.value,), None))  # (WAITS-R5)
+            leftovers.append((late, (handle.value,), None))  # (WAITS-R5)
+        if self._fd >= 0 and not self._borrowed:  # (without a number its caller never got it)
+            warn(f"unclosed {said}", ResourceWarning, source=self)  # which may raise
+
+    @staticmethod
+    def _close_late(handle: int) -> int:
+        """Closes the handle of an object that is gone: ESTALE if it was closed meanwhile."""
+        status = gmx.gmx_close(handle)
+        return _abi.GMX_ESTALE if status == EBADF else status
 
     def __enter__(self: D) -> D:
         self.__dict__["_ends"] = once(ending(self.close))
@@ -217,7 +225,7 @@ class Descriptor:
         """Sets the moment, as time.monotonic() counts, at which calls end with TimeoutError: those that wait now and
         all later ones, also if there is something to read. None: there is no such moment, as at the beginning. `read`
         and `write`: for which calls; accepts are reads."""
-        at = FOREVER if when is None else int(max(-1.0, min(when, 9e9)) * 1e9)
+        at = nanoseconds(when)
         which = (IN if read else 0) | (OUT if write else 0)
         if not which:
             raise ValueError("a deadline is for reading, for writing, or for both")
@@ -256,7 +264,7 @@ class Descriptor:
             if self.closed:
                 raise ClosedError() from None
             raise
-        if self.closed:  # asked behind the call: another thread may have closed it before
+        if self.closed:  # asked behind the call (DESC-2): another thread may have closed it before
             os.close(fd)
             raise ClosedError()
         return socket.socket(fileno=fd)
@@ -300,13 +308,11 @@ class Descriptor:
             place.wake_all()
 
 
-def _close_late(handle: int) -> int:
-    """Closes the handle of an object that is gone: ESTALE if it was closed meanwhile."""
-    status = gmx.gmx_close(handle)
-    return _abi.GMX_ESTALE if status == EBADF else status
+class HasFileno(Protocol):
+    def fileno(self) -> int: ...
 
 
-def wait_fd(fd: int, events: int = select.POLLIN, timeout: Optional[float] = None) -> int:
+def wait_fd(fd: Union[int, HasFileno], events: int = select.POLLIN, timeout: Optional[float] = None) -> int:
     """Waits until a descriptor is ready for one of the events, as Descriptor.wait does; for one wait. Something that
     has `fileno()` will do. It must not be closed meanwhile."""
     number = fd if isinstance(fd, int) else fd.fileno()

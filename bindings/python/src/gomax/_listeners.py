@@ -2,10 +2,10 @@
 
 import os
 from functools import partial
-from typing import Any, AsyncIterator, Iterator, Optional, Type, TypeVar, Union
+from typing import Any, AsyncIterator, Iterator, Optional, TypeVar, Union
 
 from . import _abi
-from ._addresses import name, net_error, path, service
+from ._addresses import name, path, service
 from ._conns import Conn
 from ._descriptors import ClosedError, Descriptor
 from ._errors import integer

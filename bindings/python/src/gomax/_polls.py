@@ -47,7 +47,7 @@ class Ticket:
 
     def __init__(self) -> None:
         self.future = _loops.future()
-        self.failed = False  # whether an event was an error: then GMX_ETIMEDOUT is one of the system
+        self.failed = False  # whether the event was an error: then GMX_ETIMEDOUT is one of the system
 
 
 class Place:
@@ -122,18 +122,28 @@ class Poller:
         except (OSError, ValueError):
             pass  # it was never armed, or is closed; or the epoll has ended with its loop
 
+    def end(self) -> None:
+        """Its loop has ended."""
+        self.epoll.close()
+        self.places.clear()
+
 
 def _poller() -> Poller:
-    """That of the loop that runs the caller."""
+    """That of the loop that runs the caller. What the loop watches keeps it, until the loop is closed."""
     if "trio" in modules and _loops.in_trio():
         return _poller_of_trio()
     loop: Any = modules["asyncio"].get_running_loop()
-    found: Optional[Poller] = getattr(loop, "_gomax_poller", None)
+    found: Optional[Poller] = getattr(loop, "_gomax_poller", _none)()
     if found is None:
         weak = weakref.ref(loop)
-        found = loop._gomax_poller = Poller(lambda: getattr(weak(), "is_closed", _yes)())
+        found = Poller(lambda: getattr(weak(), "is_closed", _yes)())
+        loop._gomax_poller = weakref.ref(found)
         loop.add_reader(found.epoll.fileno(), found.drain)
     return found
+
+
+def _none() -> None:
+    pass
 
 
 def _yes() -> bool:
@@ -173,6 +183,7 @@ def _place(descriptor: "Descriptor") -> Place:
             return place
     for place in list(descriptor._places):
         if place.poller.over():
+            place.poller.end()
             try:
                 descriptor._places.remove(place)
             except ValueError:
@@ -194,7 +205,7 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
         status = at_once(call)
         if status != ETIMEDOUT:
             return status
-    place, ticket = _place(descriptor), Ticket()
+    place, ticket = _place(descriptor), Ticket()  # (POLL-2)
     tickets = place.waiting[side]
     tickets.append(ticket)
     try:
@@ -208,16 +219,16 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
                 except OSError:
                     if not descriptor.closed:
                         raise
-                if descriptor.closed:
+                if descriptor.closed:  # (POLL-3)
                     return at_once(call)
             await _loops.wait_at_most(ticket.future, left)
             if tickets[0] is ticket:
                 status = at_once(call)
                 if status != ETIMEDOUT or ticket.failed:
                     return status
-            ticket.future = _loops.future()
+            ticket.future, ticket.failed = _loops.future(), False
     finally:
-        first = tickets[0] is ticket
+        first = tickets[0] is ticket  # (POLL-1)
         tickets.remove(ticket)
         if first and tickets:
             _loops.wake(tickets[0].future)

@@ -21,7 +21,7 @@ LONGEST = 1 << 30  # what one call of the library moves at most
 
 
 class Buffer(ctypes.Structure):
-    """A Py_buffer. It is empty, and may be released, until `_take` has filled it."""
+    """A Py_buffer (VIEW-2). It is empty, and may be released, until `_take` has filled it."""
 
     buf: int
     len: int
@@ -69,7 +69,7 @@ class View:
 
     def __init__(self, memory: Any, writable: bool = False) -> None:
         self.address, self.size = 0, 0
-        if not writable and type(memory) is bytes:
+        if not writable and type(memory) is bytes:  # (VIEW-1)
             self._keep: Any = memory
             self.address, self.size = _address_of_bytes(memory), len(memory)
             return
