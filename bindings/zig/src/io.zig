@@ -30,7 +30,7 @@ const function = delegate.function;
 ///
 /// Goroutines of other origin, and plain threads, may use it as well. It must not be moved, and outlives its tasks.
 pub const Io = struct {
-    nursery: tasks.Nursery,
+    spawner: tasks.Spawner,
     threaded: Threaded,
     stderr: process.Stderr = .{},
 
@@ -48,7 +48,7 @@ pub const Io = struct {
         threaded.allocator = gpa;
         threaded.environ_initialized = options.environ.block.isEmpty();
         threaded.environ = .{ .process_environ = options.environ };
-        return .{ .nursery = .{ .gpa = gpa, .stack_size = options.stack_size }, .threaded = threaded };
+        return .{ .spawner = .{ .gpa = gpa, .stack_size = options.stack_size }, .threaded = threaded };
     }
 
     /// When its tasks have ended.
@@ -92,7 +92,7 @@ fn concurrent(
     context_alignment: Alignment,
     start: *const fn (context: *const anyopaque, result: *anyopaque) void,
 ) std.Io.ConcurrentError!*std.Io.AnyFuture {
-    return @ptrCast(try tasks.Future.create(of(userdata).nursery, result_len, result_alignment, context, context_alignment, start));
+    return @ptrCast(try tasks.Future.create(of(userdata).spawner, result_len, result_alignment, context, context_alignment, start));
 }
 
 fn future(any: *std.Io.AnyFuture) *tasks.Future {
@@ -124,7 +124,7 @@ fn groupConcurrent(
     context_alignment: Alignment,
     start: *const fn (context: *const anyopaque) void,
 ) std.Io.ConcurrentError!void {
-    return tasks.groupConcurrent(of(userdata).nursery, group, context, context_alignment, start);
+    return tasks.groupConcurrent(of(userdata).spawner, group, context, context_alignment, start);
 }
 
 fn groupAwait(_: ?*anyopaque, group: *std.Io.Group, token: *anyopaque) std.Io.Cancelable!void {
@@ -175,11 +175,11 @@ fn operate(userdata: ?*anyopaque, operation: std.Io.Operation) std.Io.Cancelable
 }
 
 fn batchAwaitAsync(userdata: ?*anyopaque, b: *std.Io.Batch) std.Io.Cancelable!void {
-    return batch.awaitAsync(of(userdata).io(), of(userdata).nursery.gpa, b);
+    return batch.awaitAsync(of(userdata).io(), of(userdata).spawner.gpa, b);
 }
 
 fn batchAwaitConcurrent(userdata: ?*anyopaque, b: *std.Io.Batch, timeout: std.Io.Timeout) std.Io.Batch.AwaitConcurrentError!void {
-    return batch.awaitConcurrent(of(userdata).io(), of(userdata).nursery.gpa, b, timeout);
+    return batch.awaitConcurrent(of(userdata).io(), of(userdata).spawner.gpa, b, timeout);
 }
 
 fn now(_: ?*anyopaque, of_clock: std.Io.Clock) std.Io.Timestamp {

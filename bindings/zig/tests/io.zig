@@ -2,6 +2,7 @@
 const std = @import("std");
 const gomax = @import("gomax");
 const check = @import("check.zig");
+const onG = check.onG;
 const onIo = check.onIo;
 const onOneAndTwo = check.onOneAndTwo;
 const Io = std.Io;
@@ -348,4 +349,64 @@ fn foreign(io: Io) !void {
 
 test "a plain thread" {
     try onIo(2, foreign);
+}
+
+// ---- Beside the rest of gomax
+
+fn withoutMemory() !void {
+    var none: std.testing.FailingAllocator = .init(std.testing.allocator, .{ .fail_index = 0 });
+    var backend: gomax.Io = try .init(none.allocator(), .{});
+    defer backend.deinit();
+    const io = backend.io();
+    var f = io.async(square, .{3}); // in the caller
+    try expectEqual(9, f.await(io));
+    try expectError(error.ConcurrencyUnavailable, io.concurrent(square, .{3}));
+    var n: std.atomic.Value(u32) = .init(0);
+    var group: Io.Group = .init;
+    group.async(io, counts, .{ io, &n });
+    try expectEqual(1, n.load(.monotonic));
+    try expectError(error.ConcurrencyUnavailable, group.concurrent(io, counts, .{ io, &n }));
+    try group.await(io);
+}
+
+test "tasks without memory" {
+    try onG(withoutMemory);
+}
+
+/// A token of gomax ends one wait of std.Io, and each wait of gomax.
+fn underToken(io: Io) !void {
+    for (0..2) |_| { // the next token is another one
+        const token: gomax.Token = try .init(null, null);
+        defer token.deinit();
+        const before = try token.use();
+        defer before.restore();
+        try io.checkCancel();
+        token.cancel();
+        try expectError(error.Canceled, io.sleep(forever, .awake));
+        try io.sleep(.fromMicroseconds(1), .awake);
+        try expectError(error.Canceled, gomax.sleep(1));
+        try io.checkCancel();
+    }
+}
+
+test "tokens and std.Io" {
+    try onOneAndTwo(underToken);
+}
+
+fn sendsTo(ch: gomax.Channel(u64), n: u64) gomax.Error!void {
+    try ch.send(n);
+}
+
+fn channelsInTasks(io: Io) !void {
+    const ch: gomax.Channel(u64) = try .init(0);
+    defer ch.deinit();
+    var sending = try io.concurrent(sendsTo, .{ ch, 7 });
+    try expectEqual(7, try ch.recv());
+    try sending.await(io);
+    sending = try io.concurrent(sendsTo, .{ ch, 8 }); // no receiver comes
+    try expectError(error.Canceled, sending.cancel(io));
+}
+
+test "channels in tasks" {
+    try onOneAndTwo(channelsInTasks);
 }

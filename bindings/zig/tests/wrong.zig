@@ -52,6 +52,22 @@ pub fn @"WaitGroup.done"() !void {
     wg.done();
     try wg.wait();
 }
+pub fn @"Conn.close twice"() !void {
+    const fds = try std.Io.Threaded.pipe2(.{ .CLOEXEC = true });
+    const conn: gomax.Conn = try .open(fds[0]);
+    conn.close();
+    conn.close();
+}
+pub fn @"Listener.close twice"() !void {
+    const listener: gomax.Listener = try .tcp("127.0.0.1", "0", .{});
+    listener.close();
+    listener.close();
+}
+pub fn @"stopNotify of a channel without signals"() !void {
+    const ch: gomax.Channel(gomax.SignalInfo) = try .init(1);
+    defer ch.deinit();
+    gomax.stopNotify(ch);
+}
 pub fn @"Channel.deinit of no channel"() !void {
     const ch: Ints = .{ .raw = null };
     ch.deinit();

@@ -25,12 +25,12 @@ const Allocator = std.mem.Allocator;
 const Alignment = std.mem.Alignment;
 
 /// Where tasks are made.
-pub const Nursery = struct {
+pub const Spawner = struct {
     gpa: Allocator,
     stack_size: usize,
 
-    fn spawn(n: Nursery, flags: u32, entry: c.Fn, arg: *anyopaque, g: *c.G) Io.ConcurrentError!void {
-        const opts: c.gmx_spawn_opts = .{ .flags = flags | c.GMX_SPAWN_CANCELLABLE, .stack_size = n.stack_size };
+    fn spawn(by: Spawner, flags: u32, entry: c.Fn, arg: *anyopaque, g: *c.G) Io.ConcurrentError!void {
+        const opts: c.gmx_spawn_opts = .{ .flags = flags | c.GMX_SPAWN_CANCELLABLE, .stack_size = by.stack_size };
         if (c.gmx_spawn_with(&opts, entry, arg, g) != c.GMX_OK) return error.ConcurrencyUnavailable;
     }
 };
@@ -81,7 +81,7 @@ pub const Future = struct {
     acknowledged: bool,
 
     pub fn create(
-        n: Nursery,
+        by: Spawner,
         result_len: usize,
         result_alignment: Alignment,
         context: []const u8,
@@ -89,10 +89,10 @@ pub const Future = struct {
         start: *const fn (context: *const anyopaque, result: *anyopaque) void,
     ) Io.ConcurrentError!*Future {
         const parts: Parts = .of(context, context_alignment, result_len, result_alignment);
-        const future = try parts.create(n.gpa, context);
-        errdefer parts.destroy(n.gpa, future);
-        future.* = .{ .gpa = n.gpa, .parts = parts, .start = start, .g = 0, .acknowledged = false };
-        try n.spawn(c.GMX_SPAWN_JOINABLE, entry, future, &future.g);
+        const future = try parts.create(by.gpa, context);
+        errdefer parts.destroy(by.gpa, future);
+        future.* = .{ .gpa = by.gpa, .parts = parts, .start = start, .g = 0, .acknowledged = false };
+        try by.spawn(c.GMX_SPAWN_JOINABLE, entry, future, &future.g);
         return future;
     }
 
@@ -155,14 +155,14 @@ const Members = struct {
     count: std.atomic.Value(u32) = .init(0),
 
     /// Of the group; made by the caller that comes first.
-    fn of(n: Nursery, group: *Io.Group) Io.ConcurrentError!*Members {
+    fn of(by: Spawner, group: *Io.Group) Io.ConcurrentError!*Members {
         // acquire: the members that another caller has made
         if (group.token.load(.acquire)) |token| return @ptrCast(@alignCast(token));
-        const members = n.gpa.create(Members) catch return error.ConcurrencyUnavailable;
-        members.* = .{ .gpa = n.gpa };
+        const members = by.gpa.create(Members) catch return error.ConcurrencyUnavailable;
+        members.* = .{ .gpa = by.gpa };
         // release: for the acquire above and that of Io.Group.await
         const other = group.token.cmpxchgStrong(null, members, .acq_rel, .acquire) orelse return members;
-        n.gpa.destroy(members);
+        by.gpa.destroy(members);
         return @ptrCast(@alignCast(other.?));
     }
 
@@ -222,16 +222,16 @@ const Member = struct {
 };
 
 pub fn groupConcurrent(
-    n: Nursery,
+    by: Spawner,
     group: *Io.Group,
     context: []const u8,
     context_alignment: Alignment,
     start: *const fn (context: *const anyopaque) void,
 ) Io.ConcurrentError!void {
-    const members = try Members.of(n, group);
+    const members = try Members.of(by, group);
     const parts: Member.Parts = .of(context, context_alignment, 0, .@"1");
-    const member = try parts.create(n.gpa, context);
-    errdefer parts.destroy(n.gpa, member);
+    const member = try parts.create(by.gpa, context);
+    errdefer parts.destroy(by.gpa, member);
     member.* = .{ .members = members, .parts = parts, .start = start };
     members.acquire(); // G1
     defer members.release();
@@ -240,7 +240,7 @@ pub fn groupConcurrent(
     errdefer _ = members.count.fetchSub(1, .monotonic);
     member.link();
     errdefer member.unlink();
-    try n.spawn(0, Member.entry, member, &member.g);
+    try by.spawn(0, Member.entry, member, &member.g);
     if (members.canceled) _ = c.gmx_cancel_g(member.g, c.GMX_ECANCELED); // G4
 }
 
