@@ -13,7 +13,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 RELEASE    := $(TARGET_DIR)/release
 VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME     := libgomax.so.0
-HEADERS    := include/gomax.h include/gomax.hpp include/gomax_errno.h
+HEADERS    := include/gomax.h include/gomax.hpp include/gomax_net.hpp include/gomax_os.hpp include/gomax_errno.h
 # gdb loads it with the library, if its own data directory is $(PREFIX)/share/gdb
 GDBDIR      = $(PREFIX)/share/gdb/auto-load$(LIBDIR)
 DEMO       := $(TARGET_DIR)/demo/wordcount

@@ -17,7 +17,7 @@ grep -q "ldconfig$" "$dest/said" || { echo "with DESTDIR it did not say what is 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 for file in lib64/libgomax.so lib64/libgomax.so.0 lib64/libgomax.so."$version" lib64/libgomax.a lib64/pkgconfig/gomax.pc \
   lib64/cmake/gomax/gomaxConfig.cmake lib64/cmake/gomax/gomaxConfigVersion.cmake include/gomax.h include/gomax.hpp \
-  include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
+  include/gomax_net.hpp include/gomax_os.hpp include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
   [[ -e $root/$file ]] || { echo "$file was not installed" >&2; exit 1; }
 done
 ! grep -rlaF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}" "$root" || { echo "a path of the builder was installed" >&2; exit 1; }
@@ -48,7 +48,7 @@ for file in "$lib/pkgconfig/gomax.pc" "$lib/cmake/gomax/gomaxConfig.cmake"; do
 done
 
 cat >"$dest/plain.cpp" <<'CPP'
-#include <gomax.hpp>
+#include <gomax_os.hpp>
 int main() { return gomax::run([] { return gomax::go([] { return 7; }).join(); }) == 7 ? 0 : 1; }
 CPP
 c=(-std=c11 -D_GNU_SOURCE -pthread -Ictests ctests/smoke.c)
