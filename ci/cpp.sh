@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the C++ binding: the headers alone and included twice, the tests and the examples of bindings/cpp. Each installed
-# compiler builds them without a warning, and they run against the release library.
+# Tests the C++ binding: the headers alone and included twice, the tests and the examples of bindings/cpp. Each
+# installed compiler builds them without a warning, and they run against the release library.
 # The first compiler builds them as C++17, the second as C++20; both build the header alone as both. Compilers that have
 # C++23 also build the tests of its features. ALL=1 builds everything with every compiler, and as C++23.
 # The programs that make allocations fail and elements throw (failing, model) run under AddressSanitizer, LeakSanitizer

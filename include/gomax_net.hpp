@@ -511,7 +511,8 @@ class conn : public descriptor {
     return detail::counted_in_time(gmx_send(native(), from.data(), from.size(), flags, detail::ns_until(when)));
   }
 
-  /// Sends descriptors, which stay the caller's, with at least one byte, by a socket of the Unix domain. How many bytes.
+  /// Sends descriptors, which stay the caller's, with at least one byte, by a socket of the Unix domain. Returns the
+  /// number of bytes.
   std::size_t send_fds(const detail::row<int> &fds, bytes with) const {
     return detail::counted(gmx_send_fds(native(), fds.data(), fds.size(), with.data(), with.size(), GMX_FOREVER));
   }
@@ -778,8 +779,8 @@ class udp : private descriptor {
     return gmx_sendto(native(), from.data(), from.size(), flags, to.native(), to.size(), ns);
   }
   gmx_status recv_ns(writable_bytes to, address *from, int flags, std::int64_t ns) const {
-    detail::told who(from);
-    return gmx_recvfrom(native(), to.data(), to.size(), flags, who.at(), who.size(), ns);
+    detail::told sender(from);
+    return gmx_recvfrom(native(), to.data(), to.size(), flags, sender.at(), sender.size(), ns);
   }
 };
 
