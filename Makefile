@@ -16,7 +16,7 @@ RELEASE    := $(TARGET_DIR)/release
 VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME     := libgomax.so.0
 POSIX      := $(RELEASE)/libgomax_posix.so
-HEADERS    := include/gomax.h include/gomax.hpp include/gomax_errno.h
+HEADERS    := include/gomax.h include/gomax.hpp include/gomax_net.hpp include/gomax_os.hpp include/gomax_errno.h
 DOCUMENTS  := README.md CHANGELOG.md SECURITY.md LICENSE-APACHE LICENSE-MIT $(wildcard docs/*.md docs/*.svg)
 # gdb loads it with the library, if its own data directory is $(PREFIX)/share/gdb
 GDBDIR      = $(PREFIX)/share/gdb/auto-load$(LIBDIR)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Tests the C++ binding: gomax.hpp alone and included twice, the tests and the examples of bindings/cpp. Each installed
-# compiler builds them without a warning, and they run against the release library.
+# Tests the C++ binding: the headers alone and included twice, the tests and the examples of bindings/cpp. Each
+# installed compiler builds them without a warning, and they run against the release library.
 # The first compiler builds them as C++17, the second as C++20; both build the header alone as both. Compilers that have
 # C++23 also build the tests of its features. ALL=1 builds everything with every compiler, and as C++23.
 # The programs that make allocations fail and elements throw (failing, model) run under AddressSanitizer, LeakSanitizer
-# and UBSan, and with libc++ where it is installed.
+# and UBSan, and with libc++ where it is installed; so do net and os, after they have run without.
 # As many tests are built and run at a time as there are CPUs.
 # Ends with `N passed, N failed`. `ci/cpp.sh NAME...` runs some of the tests.
 # Environment: GMX_LIB another libgomax.so than target/release's; GMX_CXX the compilers instead of g++ and clang++;
@@ -20,7 +20,7 @@ link=(-L"$work/lib" -lgomax)
 # depend on what it inlines
 alone() {
   local cxx=$1 std=$2 level
-  printf '#include <gomax.hpp>\n#include <gomax.hpp>\nint other();\nint other() { return gomax::procs(); }\n' >"$work/other.cpp"
+  printf '#include <gomax_os.hpp>\n#include <gomax_net.hpp>\n#include <gomax_os.hpp>\nint other();\nint other() { return gomax::procs(); }\n' >"$work/other.cpp"
   for level in -O1 $([[ $cxx == g++* ]] && echo -O2); do
     "$cxx" -std="$std" "$level" "${warnings[@]}" -Iinclude -pthread -o "$work/alone" bindings/cpp/tests/alone.cpp \
       "$work/other.cpp" "${link[@]}" || return 1
@@ -83,7 +83,7 @@ meaning() { # CXX STD
   start "meaning builds, $1 $2" "$1" -std="$2" -O1 -g1 "${warnings[@]}" -Iinclude -pthread -o "$work/$program" bindings/cpp/tests/meaning.cpp "${link[@]}"
 }
 
-(($#)) || check "gomax.hpp has all of gomax.h" wrapped bindings/cpp/tests/left_out.txt include/gomax.hpp
+(($#)) || check "the headers have all of gomax.h" wrapped bindings/cpp/tests/left_out.txt include/*.hpp
 full=(c++17 c++20) # the standard that the next compiler builds in full
 standards=(c++17 c++20)
 [[ ${ALL:-} != 1 ]] || standards+=(c++2b)
@@ -97,7 +97,7 @@ for cxx in ${GMX_CXX:-g++ clang++}; do
     if works "$cxx" -stdlib=libc++; then stdlib=(-stdlib=libc++); else echo "there is no libc++: apt-get install libc++-dev libc++abi-dev"; fi
   fi
   for std in "${standards[@]}"; do
-    (($#)) || start "gomax.hpp alone, $cxx $std" alone "$cxx" "$std"
+    (($#)) || start "headers alone, $cxx $std" alone "$cxx" "$std"
     [[ ${ALL:-} == 1 || $std == "${full[0]}" ]] || continue
     (($#)) || start "refused, $cxx $std" refused "$cxx" "$std"
     for test in bindings/cpp/tests/*.cpp; do
@@ -110,7 +110,11 @@ for cxx in ${GMX_CXX:-g++ clang++}; do
           start "$name, sanitized, $cxx $std ${stdlib[*]}" sanitized "$cxx" "$std" "$name" "${stdlib[@]}"
           [[ ${ALL:-} != 1 || ${#stdlib[@]} == 0 ]] || start "$name, sanitized, $cxx $std" sanitized "$cxx" "$std" "$name"
           ;;
-        *) start "$name, $cxx $std" run "$cxx" "$std" "$test" ;;
+        *)
+          start "$name, $cxx $std" run "$cxx" "$std" "$test"
+          [[ $name != net && $name != os ]] || ! works "$cxx" "${sanitize[@]}" ||
+            start "$name, sanitized, $cxx $std ${stdlib[*]}" sanitized "$cxx" "$std" "$name" "${stdlib[@]}"
+          ;;
       esac
     done
     (($#)) || start "example, $cxx $std" examples "$cxx" "$std"

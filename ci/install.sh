@@ -20,7 +20,7 @@ for file in lib64/libgomax.so lib64/libgomax.so.0 lib64/libgomax.so."$version" l
   lib64/cmake/gomax/gomaxConfig.cmake lib64/cmake/gomax/gomaxConfigVersion.cmake include/gomax.h include/gomax.hpp \
   lib64/libgomax_posix.so lib64/libgomax_posix.so.0 lib64/libgomax_posix.so."$version" lib64/pkgconfig/gomax-posix.pc \
   include/gomax_posix.h share/man/man3/gmx_spawn.3 share/man/man7/gomax.7 share/doc/gomax/LICENSE-MIT share/doc/gomax/c.md \
-  include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
+  include/gomax_net.hpp include/gomax_os.hpp include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
   [[ -e $root/$file ]] || { echo "$file was not installed" >&2; exit 1; }
 done
 ! grep -rlaF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}" "$root" || { echo "a path of the builder was installed" >&2; exit 1; }
@@ -51,7 +51,7 @@ for file in "$lib/pkgconfig/gomax.pc" "$lib/cmake/gomax/gomaxConfig.cmake"; do
 done
 
 cat >"$dest/plain.cpp" <<'CPP'
-#include <gomax.hpp>
+#include <gomax_os.hpp>
 int main() { return gomax::run([] { return gomax::go([] { return 7; }).join(); }) == 7 ? 0 : 1; }
 CPP
 c=(-std=c11 -D_GNU_SOURCE -pthread -Ictests ctests/smoke.c)

@@ -91,6 +91,7 @@ settle() {
 
 precompile() {
   mkdir -p "$1" && "${@:2}" -Iinclude -x c++-header -o "$1/gomax.hpp.gch" include/gomax.hpp || return 1
+  ln -sf "$PWD/include/gomax.hpp" "$1/gomax.hpp" # for a header that includes it later
   precompiled=(-I"$1")
   [[ $2 != clang* ]] || precompiled=(-include-pch "$1/gomax.hpp.gch")
 }

@@ -69,7 +69,7 @@ names() { # each one must stand in the source as a word
     bad=1
   done
   for name in $(grep -ohE '\bgomax::[a-z_]+' "$1" | sort -u); do # in CMake's sense too
-    grep -qw -- "${name#gomax::}" include/gomax.hpp packaging/gomaxConfig.cmake.in || { echo "$name"; bad=1; }
+    grep -qw -- "${name#gomax::}" include/*.hpp packaging/gomaxConfig.cmake.in || { echo "$name"; bad=1; }
   done
   return $bad
 }
@@ -159,7 +159,7 @@ check "gomax.h: examples" examples "$work/examples"
 precompiled=()
 c=("$work"/*/*.c) older=() cpp=()
 for program in "$work"/*/*.cpp; do
-  if grep -q '<gomax.hpp>' "$program"; then cpp+=("$program"); else older+=("$program"); fi
+  if grep -qE '<gomax(_net|_os)?\.hpp>' "$program"; then cpp+=("$program"); else older+=("$program"); fi
 done
 for compiler in gcc clang; do
   for standard in c99 c11 c17 c2x; do

@@ -1,6 +1,6 @@
-// A user's file that calls gomax.hpp, for the warnings that a compiler gives only once the header's code is inlined.
+// A user's file that calls the headers, for the warnings that a compiler gives only once the header's code is inlined.
 // ci/cpp.sh builds it at every optimization level, beside a second file that includes the header too.
-#include <gomax.hpp>
+#include <gomax_os.hpp>
 
 #include <shared_mutex>
 #include <string>
@@ -53,6 +53,31 @@ static int uses() {
   return n;
 }
 
+// Descriptors: what it says it has read.
+static std::size_t echoes() {
+  using namespace std::chrono_literals;
+  const auto listener = gomax::listener::unix_domain("@gomax-alone-" + std::to_string(getpid()));
+  auto served = gomax::go([&] {
+    auto c = listener.accept();
+    std::array<char, 16> some;
+    std::vector<gomax::bytes> parts{gomax::bytes(some).first(c.read(some)), "!"};
+    c.writev(parts);
+  });
+  gomax::conn c = gomax::dial("unix", listener.local().host());
+  c.write("hello");
+  std::string back(6, ' ');
+  std::size_t n = 0;
+  if (!c.read_full_for(back, 100s, &n)) n = 0;
+  served.join();
+  const gomax::file none("/dev/null", O_RDWR);
+  if (gomax::copy_for(c, none, 100s) && none.pread(back, 0) == 0 && back == "hello!") n++;
+  gomax::process_options quiet;
+  quiet.out = gomax::stdio::pipe();
+  gomax::process child({"echo"}, quiet);
+  n += child.out().read(back);
+  return child.wait().ok() ? n : 0;
+}
+
 int other();
 
 int main() {
@@ -70,6 +95,7 @@ int main() {
   std::shared_lock<gomax::rwmutex> held(many);
   any.wait_for(held, std::chrono::milliseconds(1), [] { return true; });
   any.notify_all();
+  const std::size_t read = echoes();
   gomax::shutdown();
-  return n == 12 && other() >= 1 ? 0 : 1;
+  return n == 12 && read == 8 && other() >= 1 ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 // What must not compile, since what it makes would dangle or be lost: ci/cpp.sh builds this file once with each name
 // below defined, and looks for the message behind it. With none defined it compiles.
 #include <gomax.hpp>
+#include <gomax_os.hpp>
 
 using namespace std::chrono_literals;
 
@@ -38,6 +39,16 @@ void uses(gomax::channel<int> &c, gomax::generator<int> (*makes)()) {
 #elif defined(SCOPE_THAT_IS_COPIED)  // deleted
   gomax::scope a;
   gomax::scope b = a;
+#elif defined(CONNECTION_THAT_IS_COPIED)  // deleted
+  gomax::conn a;
+  gomax::conn b = a;
+#elif defined(ROOM_THAT_IS_WRITTEN_AS_TEXT)  // deleted
+  char room[8];
+  gomax::conn().write(room);
+#elif defined(ITERATOR_OF_A_TEMPORARY_LISTENER)  // deleted
+  auto i = gomax::listener::tcp(nullptr, "80").begin();
+#elif defined(SIGNALS_OF_A_TEMPORARY)  // deleted
+  gomax::select(gomax::on_receive(gomax::signals({2})));
 #endif
   // beside these: what looks like it, and is good
   for (auto t : gomax::every(10ms)) static_cast<void>(t);
@@ -47,4 +58,7 @@ void uses(gomax::channel<int> &c, gomax::generator<int> (*makes)()) {
   gomax::select(std::move(kept), gomax::on_receive(gomax::every(1s)));
   const int &extended = *c.receive();
   static_cast<void>(extended);
+  char room[8];
+  gomax::conn().write({room, gomax::conn().read(room)});
+  gomax::conn().writev({"a literal", std::string("a string"), {room, 2}});
 }
