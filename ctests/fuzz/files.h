@@ -63,8 +63,9 @@ static void at_places(actor *a) {
   int64_t at = (int64_t)rnd(a, 5000);
   memset(bytes, 0, sizeof bytes);
   if (p == atomic_load(&counter) || q == atomic_load(&counter)) return;
-  switch (rnd(a, 12)) {
+  switch (rnd(a, 13)) {
     case 0: ON_FILE(a, gmx_pread(p, bytes, n, at)); break;
+    case 11: WAITS_ON(a, some(gmx_readdir(p, bytes, n)), GMX_OK, GMX_ENOMEM, DOWN(a), -ENOTDIR, -ENOENT, IO_ERRORS); break;
     case 1: ON_FILE(a, gmx_preadv(p, v, 2, at)); break;
     case 2: ON_FILE(a, gmx_pwrite(p, bytes, n, at, &done)); break;
     case 3: ON_FILE(a, gmx_pwritev(p, v, 2, at, &done)); break;
@@ -98,6 +99,7 @@ static void at_places(actor *a) {
       IS(a, gmx_pwrite(p, NULL, 1, 0, &done), GMX_EINVAL);
       IS(a, gmx_pwritev(p, NULL, 1, 0, &done), GMX_EINVAL);
       IS(a, gmx_io_batch(NULL, 1, 0), GMX_EINVAL);
+      IS(a, gmx_readdir(p, NULL, 1), GMX_EINVAL);
   }
 }
 
