@@ -329,6 +329,34 @@ static void without_descriptors_it_says_so(void) {
   CHECK(close(fd[0]) == 0 && close(fd[1]) == 0);
 }
 
+struct other_name {
+  struct pollfd fd;
+  gmx_status status;
+};
+
+static void waits_by_another_name(void *arg) {
+  struct other_name *o = (struct other_name *)arg;
+  o->status = gmx_poll_many(&o->fd, 1, GMX_FOREVER);
+}
+
+/* POLLRDNORM and POLLWRNORM say what POLLIN and POLLOUT say. */
+static void events_have_other_names(void) {
+  for (int out = 0; out < 2; out++) {
+    int fd[2];
+    fds_of(fd, UNIX);
+    struct other_name o = {{fd[0], out ? POLLWRNORM : POLLRDNORM, 0}, 0};
+    if (out) fill(fd[0]);
+    gmx_g g = go_joinable(waits_by_another_name, &o);
+    spin_until(g_waits(g));
+    if (out) CHECK_CMP(drain(fd[1]), >, 0);
+    else feed(fd[1], "x", 1);
+    join(g);
+    CHECK_STATUS(o.status, 1);
+    CHECK_EQ(o.fd.revents, o.fd.events);
+    CHECK(close(fd[0]) == 0 && close(fd[1]) == 0);
+  }
+}
+
 int main(void) {
   CHECK(more_fds(4000));
   start_runtime(1, 0);
@@ -339,6 +367,7 @@ int main(void) {
     RUN_G(without_entries_it_waits);
     RUN_G(one_number_may_be_waited_for_often);
     RUN_G(other_events_do_not_end_the_wait);
+    RUN_G(events_have_other_names);
     RUN_G(no_event_is_lost);
     RUN_G(signals_hide_nothing);
     RUN_G(without_descriptors_it_says_so);

@@ -52,6 +52,22 @@ static void a_connection_is_there_or_refused(void) {
   CHECK(close(l) == 0);
 }
 
+/* The system refuses it in the call itself: TCP has no broadcast. */
+static void an_attempt_that_fails_at_once_tells_why(void) {
+  struct sockaddr_in at;
+  memset(&at, 0, sizeof at);
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_BROADCAST);
+  at.sin_port = htons(9);
+  int fd = new_socket(AF_INET, SOCK_STREAM);
+  CHECK(connect(fd, (struct sockaddr *)&at, sizeof at) != 0);
+  gmx_status want = -errno;
+  CHECK(close(fd) == 0);
+  gmx_poll p = 0;
+  CHECK_STATUS(gmx_dial("tcp", "255.255.255.255", "9", NULL, GMX_FOREVER, &p), want);
+  CHECK_EQ(p, 0);
+}
+
 /* Refused and successful attempts at once, on numbers that are used again at once: an event of a refused one
  * must not end the wait of another before its connection is there. */
 struct dialer {
@@ -510,6 +526,7 @@ int main(void) {
   start_runtime(1, 0);
   WITH_SOME_PS {
     RUN_G(a_connection_is_there_or_refused);
+    RUN_G(an_attempt_that_fails_at_once_tells_why);
     RUN_G(refused_attempts_disturb_no_others);
     RUN_G(an_attempt_without_an_answer_ends);
     RUN_G(an_accepted_descriptor_is_as_told);

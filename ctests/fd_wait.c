@@ -118,8 +118,8 @@ static void hears_its_number(void *arg) {
   CHECK_EQ(gmx_read(many[i].p[0], &number, sizeof number, GMX_FOREVER), 0);
 }
 
-/* A short read says that nothing is left. What comes then may not be known to the library yet when a call asks that only
- * tries: so it asks the system. */
+/* A short read says that nothing is left. The library may not know yet of what comes then: so a call that only tries
+ * asks the system. */
 static void a_call_that_only_tries_sees_what_has_just_come(void) {
   for (int kind = 0; kind < PAIR_KINDS; kind++) {
     struct pair pair = pair_of((enum pair_kind)kind);

@@ -55,6 +55,15 @@ static void in_order_as_many_as_allowed(void) {
   for (int i = 0; i < 5; i++) CHECK_EQ(order[i], i);
 }
 
+/* Two threads that run functions at once may leave such a signal. */
+static void a_signal_for_nothing_goes_with_the_next_run(void) {
+  uint64_t one = 1;
+  CHECK_EQ(write(gmx_host_fd(), &one, sizeof one), sizeof one);
+  CHECK(is_posted());
+  CHECK_EQ(gmx_host_run(0), 0);
+  CHECK(!is_posted());
+}
+
 static int again_left;
 static void again(void *arg) {
   if (again_left-- > 0) CHECK_OK(gmx_post(again, arg));
@@ -341,6 +350,7 @@ int main(void) {
   RUN(none_to_be_had);
   RUN(posts_before_the_descriptor);
   RUN(in_order_as_many_as_allowed);
+  RUN(a_signal_for_nothing_goes_with_the_next_run);
   RUN(what_posts_itself_waits_for_the_next_turn);
   RUN(a_loop_within_the_loop);
   RUN(errno_stays);

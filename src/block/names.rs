@@ -46,7 +46,7 @@ use crate::gmp::g::{GName, WaitReason};
 use crate::gmp::m::MRef;
 use crate::gmp::p::blocks::{alloc, dealloc};
 use crate::protocol::{park, seize, store};
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering, Watched, fence};
 use crate::sys::arch::current_m;
 use crate::sys::net::{self, NoAnswer, addrinfo};
 use crate::sys::without::is_sealed;
@@ -78,6 +78,7 @@ struct Question {
     service: usize,
     /// Owner: the asker until DONE.
     answer: Answer,
+    watched: Watched,
 }
 
 fn failed(e: NoAnswer) -> Error {
@@ -131,6 +132,13 @@ pub unsafe fn look_up(m: MRef, names: Names<'_>, hints: *const addrinfo, timeout
             return Err(e);
         }
     }
+    await_answer(m, q, timeout)
+}
+
+/// NAMES-A2, the wait, and NAMES-A3.
+///
+/// # Migrates
+fn await_answer(m: MRef, q: NonNull<Question>, timeout: i64) -> Result<*mut addrinfo> {
     // SAFETY: it lives until NAMES-A3 (NAMES-I1).
     let word = unsafe { &(*q.as_ptr()).word };
     let how = How::event(WaitReason::NAMES, waitq::deadline_of(timeout));
@@ -146,6 +154,8 @@ pub unsafe fn look_up(m: MRef, names: Names<'_>, hints: *const addrinfo, timeout
     }
     // SAFETY: DONE: the asker does not touch it any more.
     let answer = unsafe { (*q.as_ptr()).answer };
+    // SAFETY: as above.
+    unsafe { (*q.as_ptr()).watched.touch() };
     // SAFETY: as above.
     unsafe { Question::end(q) };
     answer.map_err(failed)
@@ -172,6 +182,7 @@ impl Question {
             node,
             service,
             answer: Err(NoAnswer::System(0)),
+            watched: Watched::default(),
         };
         // SAFETY: room for it was allocated.
         unsafe { q.write(question) };
@@ -219,18 +230,18 @@ extern "C" fn asks(arg: *mut c_void) {
     // SAFETY: a G runs on an M.
     let Some(m) = (unsafe { MRef::from_ptr(current_m().cast()) }) else { return };
     if let Some(q) = NonNull::new(arg.cast::<Question>()) {
-        serve(m, q);
+        // SAFETY: this is the asker.
+        serve(m, q, |q| unsafe { Question::ask(q) });
     }
 }
 
 /// NAMES-B1 to NAMES-B3.
-fn serve(mut m: MRef, q: NonNull<Question>) {
+fn serve(mut m: MRef, q: NonNull<Question>, ask: impl FnOnce(NonNull<Question>) -> Answer) {
     // SAFETY: it lives until NAMES-B3 (NAMES-I1).
     let word = unsafe { &(*q.as_ptr()).word };
     let sched = m.sched();
     let asks = || match word.load(Ordering::Relaxed) {
-        // SAFETY: this is the asker.
-        WAITING => unsafe { Question::ask(q) },
+        WAITING => ask(q),
         _ => Err(NoAnswer::System(0)),
     };
     // NAMES-B1, NAMES-B2, NAMES-I3
@@ -240,6 +251,8 @@ fn serve(mut m: MRef, q: NonNull<Question>) {
     // NAMES-B3
     // SAFETY: this is the asker, and the word is not DONE yet.
     unsafe { (*q.as_ptr()).answer = answer };
+    // SAFETY: as above.
+    unsafe { (*q.as_ptr()).watched.touch() };
     if word.compare_exchange(WAITING, DONE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
         fence(Ordering::SeqCst);
         let addr = word as *const AtomicU32 as u64;
@@ -254,4 +267,32 @@ fn serve(mut m: MRef, q: NonNull<Question>) {
     }
     // SAFETY: the caller has left (NAMES-I1).
     unsafe { Question::end(q) };
+}
+
+/// For models: a question with its two parties, where a name is asked for without the C library.
+#[cfg(all(test, any(loom, shuttle)))]
+pub mod parties {
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    pub struct Asked(NonNull<Question>);
+
+    // SAFETY: NAMES-I1 and NAMES-I2.
+    unsafe impl Send for Asked {}
+
+    pub fn question() -> Asked {
+        Asked(Question::new(Names { node: Some(c"host"), service: None }, None).unwrap())
+    }
+
+    /// The caller. The error of the resolver stands for an answer.
+    pub fn caller(m: MRef, q: Asked, timeout: i64) -> Error {
+        await_answer(m, q.0, timeout).unwrap_err()
+    }
+
+    /// The asker, which finds that there is no such name.
+    pub fn asker(m: MRef, q: Asked) {
+        serve(m, q.0, |_| Err(NoAnswer::Name(net::NO_NAME)));
+    }
+
+    pub const ANSWER: Error = Error::Name(net::NO_NAME);
 }

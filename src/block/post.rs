@@ -20,7 +20,9 @@
 //! * POST-B1 takes the oldest node, and leaves when there is none;
 //! * POST-B2 if that was the last one, clears the descriptor, with the lock open, and then looks again: if there is
 //!   another function by now, it signals the descriptor;
-//! * POST-B3 frees the node, and calls its function.
+//! * POST-B3 frees the node, and calls its function;
+//! * POST-B4 if there is none when its turn begins, clears the descriptor in the same way: of two threads that run
+//!   functions, one may have signaled it (POST-B2) for a function that the other one has taken since.
 //!
 //! The host that asks for the descriptor:
 //! * POST-C1 makes it, and stores it under the lock. If a function waits already, it signals the descriptor.
@@ -64,12 +66,13 @@ pub fn post(sched: &Sched, f: Posted, arg: *mut c_void) -> Result<()> {
     unsafe { node.write(Node::new(f, arg)) };
     widen!();
     let mut list = sched.posts.list.lock();
-    let fd = sched.posts.fd().filter(|_| list.is_empty());
+    let first = list.is_empty();
     list.push(node);
     drop(list);
     widen!();
-    if let Some(fd) = fd {
-        event::signal(fd);
+    // A descriptor that is made after this look is signaled by POST-C1.
+    if first && let Some(fd) = sched.posts.fd() {
+        sched.posts.signal(fd);
     }
     Ok(())
 }
@@ -93,7 +96,7 @@ pub fn fd(sched: &Sched) -> Result<i32> {
     match made {
         // Another thread was first.
         Some(_) => event::close(new),
-        None if waits => event::signal(new),
+        None if waits => sched.posts.signal(new),
         None => {}
     }
     Ok(made.unwrap_or(new))
@@ -104,21 +107,38 @@ pub fn waiting(sched: &Sched) -> usize {
     sched.posts.list.lock().len()
 }
 
-/// POST-B1 to POST-B3: the oldest function, which the caller calls outside of the library.
-pub fn take(sched: &Sched) -> Option<(Posted, *mut c_void)> {
-    let mut list = sched.posts.list.lock();
-    let node = list.pop()?;
-    let fd = sched.posts.fd().filter(|_| list.is_empty());
-    drop(list);
-    if let Some(fd) = fd {
-        widen!();
-        event::clear(fd);
+/// How many functions wait as the turn of a host begins.
+pub fn turn(sched: &Sched) -> usize {
+    let waiting = waiting(sched);
+    if waiting == 0 {
+        // POST-B4
+        clear(sched);
+    }
+    waiting
+}
+
+/// POST-B2: the list was empty.
+fn clear(sched: &Sched) {
+    if let Some(fd) = sched.posts.fd() {
+        sched.posts.clear(fd);
         widen!();
         // POST-I1
         let waits = waiting(sched) != 0;
         if waits {
-            event::signal(fd);
+            sched.posts.signal(fd);
         }
+    }
+}
+
+/// POST-B1 to POST-B3: the oldest function, which the caller calls outside of the library.
+pub fn take(sched: &Sched) -> Option<(Posted, *mut c_void)> {
+    let mut list = sched.posts.list.lock();
+    let node = list.pop()?;
+    let last = list.is_empty();
+    drop(list);
+    widen!();
+    if last {
+        clear(sched);
     }
     // POST-I2, POST-I3
     // SAFETY: out of the list it is this thread's alone.

@@ -95,7 +95,7 @@ pub extern "C" fn gmx_host_fd() -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_host_run(max: i32) -> gmx_status {
     let waiting = match any() {
-        Ok(m) if m.ctx() == Ctx::Foreign || m.ctx() == Ctx::G && m.pins() == 0 => post::waiting(m.sched()),
+        Ok(m) if m.ctx() == Ctx::Foreign || m.ctx() == Ctx::G && m.pins() == 0 => post::turn(m.sched()),
         Ok(m) => return why_not(*m),
         Err(status) => return status,
     };

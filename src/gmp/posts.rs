@@ -1,6 +1,9 @@
 //! What was posted to the host's loop: block/post.rs has the paper.
 
+#[cfg(any(loom, shuttle))]
+use crate::sync::AtomicU32;
 use crate::sync::{AtomicI32, Lock, Ordering, Rank};
+use crate::sys::event;
 use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
 
@@ -65,12 +68,19 @@ pub struct Posts {
     pub list: Lock<List>,
     /// The descriptor + 1; 0: not made yet. Written under the lock.
     fd: AtomicI32,
+    #[cfg(any(loom, shuttle))]
+    steps: AtomicU32,
 }
 
 impl Default for Posts {
     fn default() -> Posts {
         let none = List { head: null_mut(), tail: null_mut(), len: 0 };
-        Posts { list: Lock::new(Rank::Posts, none), fd: AtomicI32::new(0) }
+        Posts {
+            list: Lock::new(Rank::Posts, none),
+            fd: AtomicI32::new(0),
+            #[cfg(any(loom, shuttle))]
+            steps: AtomicU32::new(0),
+        }
     }
 }
 
@@ -82,5 +92,24 @@ impl Posts {
 
     pub fn set_fd(&self, fd: Option<i32>) {
         self.fd.store(fd.map_or(0, |fd| fd + 1), Ordering::Relaxed);
+    }
+
+    /// The descriptor is readable from here on.
+    pub fn signal(&self, fd: i32) {
+        self.step();
+        event::signal(fd);
+    }
+
+    /// The descriptor is not readable any more.
+    pub fn clear(&self, fd: i32) {
+        self.step();
+        event::clear(fd);
+    }
+
+    /// A call of the system is no step of a model by itself.
+    #[inline(always)]
+    fn step(&self) {
+        #[cfg(any(loom, shuttle))]
+        self.steps.fetch_add(1, Ordering::AcqRel);
     }
 }

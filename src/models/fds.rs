@@ -11,7 +11,7 @@ use crate::sync::AtomicBool;
 use crate::sys::io::Kind;
 use crate::sys::poll::{IN, OUT};
 
-const STALE: Error = Error::Os(libc::EBADF);
+pub(super) const STALE: Error = Error::Os(libc::EBADF);
 const AGAIN: isize = -(libc::EAGAIN as isize);
 
 /// A file of the model's kernel, at a number of its own.
@@ -60,18 +60,18 @@ impl File {
 }
 
 /// What a thread of the host does.
-type Does = Box<dyn FnOnce(&Arc<World>, MRef) + Send>;
+pub(super) type Does = Box<dyn FnOnce(&Arc<World>, MRef) + Send>;
 
-fn host(f: impl FnOnce(&Arc<World>, MRef) + Send + 'static) -> Does {
+pub(super) fn host(f: impl FnOnce(&Arc<World>, MRef) + Send + 'static) -> Does {
     Box::new(f)
 }
 
-fn world_of_fds() -> Arc<World> {
+pub(super) fn world_of_fds() -> Arc<World> {
     Maker::with_events(1, 1, fd::event).make()
 }
 
 /// Runs all, with the P taken.
-fn together(w: Arc<World>, all: Vec<Does>) {
+pub(super) fn together(w: Arc<World>, all: Vec<Does>) {
     let pp = idle::pidleget(w.sched, &mut w.sched.lock.lock()).unwrap();
     let (ended, n) = (Arc::new(Event::new()), all.len() as u32);
     for f in all {
@@ -93,7 +93,7 @@ fn together(w: Arc<World>, all: Vec<Does>) {
 }
 
 /// A thread that makes the handles of the model, before the others begin.
-fn maker(w: &World) -> MRef {
+pub(super) fn maker(w: &World) -> MRef {
     foreign::needm(w.sched, 1).unwrap()
 }
 
@@ -265,15 +265,15 @@ fn deadline_beside_a_reader() {
 }
 
 /// A descriptor of the system that runs the model: the waiter of [`fd::ready::wait`] asks it what is ready.
-struct Real(i32);
+pub(super) struct Real(pub i32);
 
 impl Real {
-    fn new() -> Real {
+    pub fn new() -> Real {
         // SAFETY: makes a descriptor.
         Real(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
     }
 
-    fn write(&self) {
+    pub fn write(&self) {
         let one = 1u64;
         // SAFETY: 8 bytes.
         assert_eq!(unsafe { libc::write(self.0, (&raw const one).cast(), 8) }, 8);
@@ -287,7 +287,7 @@ impl Drop for Real {
 }
 
 /// The epoll reports on the descriptor from here on. (To add it takes a fence, which would do for that of the wait.)
-fn watch(m: MRef, handle: u64) {
+pub(super) fn watch(m: MRef, handle: u64) {
     let ends = |_| {
         assert_eq!(fd::set_deadline(m, handle, IN, -1), Ok(()));
         AGAIN
