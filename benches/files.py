@@ -26,7 +26,7 @@ ROWS = [
     ("cold reads, 64", "cold", 64, 0, ["threads", "gomax", "batch", "go", "ring", "ring_gs", "ring_thread"]),
     ("cold reads, 1", "cold", 1, 0, ["threads", "gomax", "go", "ring", "ring_gs", "ring_thread"]),
     ("direct reads, 64", "direct", 64, 0, ["threads", "gomax", "batch", "ring", "ring_gs"]),
-    ("cached reads, 1", "cached", 1, 0, ["threads", "gomax", "go", "ring"]),
+    ("cached reads, 1", "cached", 1, 0, ["threads", "nowait", "gomax", "go", "ring"]),
     ("write and fdatasync, 64", "sync", 64, 0, ["threads", "gomax", "batch", "go", "ring", "ring_gs"]),
     ("cold reads, 16, waits beside", "cold", 16, 4, ["gomax", "ring_gs", "ring_thread"]),
     ("getaddrinfo of localhost, 100", "names", 100, 0, ["threads", "gomax", "go"]),

@@ -1,8 +1,9 @@
 /*
  * Many workers on files, and other calls that block:  files HOW WHAT N MS [FILE]
  *
- * HOW: gomax (a goroutine for each of the N workers), batch (gmx_io_batch of N), threads (a thread for each); and by
- * io_uring, ring (one thread, N operations at a time), ring_gs, ring_thread (ring.c).
+ * HOW: gomax (a goroutine for each of the N workers), batch (gmx_io_batch of N), threads (a thread for each), nowait
+ * (threads that read by preadv2 with RWF_NOWAIT first); and by io_uring, ring (one thread, N operations at a time),
+ * ring_gs, ring_thread (ring.c).
  * WHAT: cold, direct or cached (reads of 4 KiB at random places of FILE), sync (a write of 4 KiB and fdatasync, each
  * worker on a file of its own beside FILE), names (getaddrinfo of localhost), spawn (/bin/true, and the wait for it).
  *
@@ -21,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 struct job job;
@@ -135,6 +137,14 @@ static void main_g(void *arg) {
 
 /* ---- threads ---- */
 
+static bool nowait;
+
+static void thread_reads(char *buffer, off_t at) {
+  struct iovec v = {buffer, BLOCK};
+  if (nowait && preadv2(job.fd, &v, 1, at, RWF_NOWAIT) == BLOCK) return;
+  must(pread(job.fd, buffer, BLOCK, at) == BLOCK, "pread");
+}
+
 static void *thread_works(void *arg) {
   int i = (int)(intptr_t)arg;
   uint64_t seed = seed_of(i);
@@ -145,7 +155,7 @@ static void *thread_works(void *arg) {
         break;
       case NAMES: resolve(false); break;
       case SPAWN: starts_true(false); break;
-      default: must(pread(job.fd, buffer_of(i), BLOCK, somewhere(&seed, job.blocks)) == BLOCK, "pread");
+      default: thread_reads(buffer_of(i), somewhere(&seed, job.blocks));
     }
   return NULL;
 }
@@ -205,7 +215,8 @@ int main(int argc, char **argv) {
   if (argc > 5) open_files(argv[5]);
   int64_t begin = now(), before = cpu();
   job.end = begin + atoi(argv[4]) * INT64_C(1000000);
-  if (strcmp(argv[1], "threads") == 0) threads();
+  nowait = strcmp(argv[1], "nowait") == 0;
+  if (nowait || strcmp(argv[1], "threads") == 0) threads();
   else if (strcmp(argv[1], "ring") == 0) ring_alone();
   else {
     const struct way *way = ways;
