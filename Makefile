@@ -68,6 +68,7 @@ bench: build ## the benchmarks, beside those of Go and other libraries (QUICK=1,
 	$(call need_file,benches/run.sh,runs the benchmarks)
 	GMX_LIB=$(abspath $(RELEASE))/libgomax.so benches/run.sh --svg $(TARGET_DIR)/bench.svg
 	GMX_LIB=$(abspath $(RELEASE))/libgomax.so benches/run.sh --net --json $(TARGET_DIR)/bench-net.json
+	GMX_LIB=$(abspath $(RELEASE))/libgomax.so benches/run.sh --files --json $(TARGET_DIR)/bench-files.json
 
 stress: build ## the programs of ctests/stress and failing calls of the system, each for MINUTES=10, and the longer suites; a table, and the seed
 	$(need_cc)

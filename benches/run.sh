@@ -3,7 +3,8 @@
 # writes target/bench.json. Arguments go to benches/run.py: benches/run.sh --only yield --rounds 3
 # With --growth as the first argument it measures how costs grow with the number of Ps and Gs (benches/growth.py), with
 # charts in target. With --latency as the first argument it measures latencies while Gs compute (benches/latency.py),
-# and with --net an echo over connections, and a server of files (benches/net.py).
+# with --net an echo over connections, and a server of files (benches/net.py), and with --files calls that block
+# (benches/files.py).
 #
 # Environment: QUICK=1 takes small sizes, about a minute. GMX_LIB is the library (default: target/release's). BASE is
 # another libgomax.so to compare with, of an older commit for example. PEERS names the peers (default: "go boost tbb
@@ -42,6 +43,10 @@ for program in load epoll echo; do
 done
 "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/httpd" examples/httpd/httpd.c -pthread -L"$work/lib" -lgomax
 
+# io_uring needs headers of Linux 5.18 or later; without them there are no rows of files
+"${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude -o "$work/files" benches/files/*.c -pthread -L"$work/lib" -lgomax ||
+  echo "benches/files does not compile: --files has nothing to run" >&2
+
 # build_PEER leaves the program $work/PEER; it runs in a shell of its own that ends at the first failure.
 
 build_go() {
@@ -56,6 +61,7 @@ build_go() {
   "$go" build -o "$work/golatency" ./latency
   "$go" build -o "$work/goecho" ./echo
   "$go" build -o "$work/gohttpd" ./httpd
+  "$go" build -o "$work/gofiles" ./files
   # without a C compiler Go has no callbacks, which leaves the others
   CGO_ENABLED=1 "$go" build -o "$work/gocallback" ./callback || echo "no cgo: callbacks are skipped"
 }
@@ -98,7 +104,9 @@ build_parking_lot() { parts parking_lot; }
 latency=(--gmxlatency "$work/gmxlatency" --lib "$work/lib")
 net=(--work "$work" --lib "$work/lib")
 [[ -z ${BASE:-} ]] || net+=(--base "$work/base")
+files=("${net[@]}")
 [[ ${QUICK:-0} == 0 ]] || net+=(--rounds 1 --ms 500 --idle 2000)
+[[ ${QUICK:-0} == 0 ]] || files+=(--rounds 1 --ms 300)
 for peer in ${PEERS-go boost tbb pthreads tokio may bare_calls crossbeam parking_lot}; do
   # not after if or ||: there a failure inside would not end the function
   set +e
@@ -112,6 +120,7 @@ for peer in ${PEERS-go boost tbb pthreads tokio may bare_calls crossbeam parking
     args+=(--go "$work" --go-version "$(cat "$work/go.version")")
     latency+=(--golatency "$work/golatency")
     net+=(--peer go)
+    files+=(--peer go)
   else
     args+=(--peer "$work/$peer")
     [[ $peer != crossbeam && $peer != parking_lot ]] || args+=(--own "$work/own")
@@ -124,6 +133,9 @@ if [[ ${1:-} == --latency ]]; then
 fi
 if [[ ${1:-} == --net ]]; then
   exec "$python" benches/net.py "${net[@]}" "${@:2}"
+fi
+if [[ ${1:-} == --files ]]; then
+  exec "$python" benches/files.py "${files[@]}" "${@:2}"
 fi
 if [[ ${1:-} == --growth ]]; then
   # only these two have all the operations

@@ -4413,8 +4413,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_statx(gmx_poll p,
                      struct statx *out);
 
 /**
- * Reads the next entries of a directory into n bytes, as getdents64: each is a struct dirent64, whose d_reclen says how
- * many bytes it takes. "." and ".." are among them. The place of the directory moves on; lseek to 0 begins again.
+ * Reads the next entries of a directory into n bytes, as getdents64: each is a struct dirent64, and its d_reclen says
+ * how many bytes it takes. "." and ".." are among them. The place of the directory moves on; lseek to 0 begins again.
  *
  *     struct dirent64 entries[16];
  *     gmx_status n;

@@ -27,6 +27,12 @@
 //! * A pool of helper threads: two switches between threads for each call, and a queue of its own. Here the G is on its
 //!   thread already.
 //! * No bound, as Go: ten thousand Gs that read a slow disk are ten thousand threads.
+//! * io_uring. It spares threads and a part of the CPU time for cold reads, and for nothing else: the kernel serves
+//!   writes, syncs, opens and statx by threads of its own, and they came out no faster. (docs/benchmarks.md, "Files";
+//!   `benches/run.sh --files` has two rings to compare with.) And the kernel completes an operation on the thread that
+//!   has submitted it, and interrupts what that thread does. If Gs submit, it is a thread on which the host waits, too:
+//!   an epoll_wait of the host's ends with EINTR, without a signal. If one thread submits for all, a lone read costs
+//!   more than here. Containers refuse io_uring by default, so all that is here would stay as well.
 
 use super::cancel::Kind;
 use super::sema;

@@ -314,8 +314,8 @@ pub unsafe extern "C" fn gmx_statx(
     }
 }
 
-/// Reads the next entries of a directory into n bytes, as getdents64: each is a struct dirent64, whose d_reclen says how
-/// many bytes it takes. "." and ".." are among them. The place of the directory moves on; lseek to 0 begins again.
+/// Reads the next entries of a directory into n bytes, as getdents64: each is a struct dirent64, and its d_reclen says
+/// how many bytes it takes. "." and ".." are among them. The place of the directory moves on; lseek to 0 begins again.
 ///
 /// ```c
 /// struct dirent64 entries[16];
