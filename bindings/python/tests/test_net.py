@@ -817,6 +817,82 @@ class Files(unittest.TestCase):
         accepts.join()
 
 
+class Copies(unittest.TestCase):
+    def everywhere(self, check):
+        check()
+        gomax.go(check).join()
+
+    def test_file_to_connection(self):
+        data = os.urandom(2_000_000)
+
+        def check():
+            a, b = pair()
+            with tempfile.TemporaryFile() as file, a, b:
+                file.write(data)
+                file.seek(5)
+                with net.Conn(file.fileno(), borrow=True) as source:
+                    g = gomax.go(b.read_full, 100)
+                    self.assertEqual(net.copy(source, a, 100), 100)
+                    self.assertEqual(g.join(), data[5:105])
+                    g = gomax.go(b.read_full, len(data) - 105)
+                    self.assertEqual(net.copy(source, a), len(data) - 105)
+                    self.assertEqual(g.join(), data[105:])
+                    self.assertEqual((net.copy(source, a), net.copy(source, a, 0)), (0, 0))
+
+        self.everywhere(check)
+
+    def test_connection_to_connection(self):
+        data = os.urandom(2_000_000)
+
+        def check():
+            (a, b), (c, d) = pair(), pair()
+
+            def send():
+                with a:
+                    a.write(data)
+
+            with b, c, d, gomax.scope() as s:
+                s.go(send)
+                got = s.go(d.read_full, len(data))
+                self.assertEqual(net.copy(b, c), len(data))
+            self.assertEqual(got.join(), data)
+
+        self.everywhere(check)
+
+    def test_ends(self):
+        def check():
+            (a, b), (c, d) = pair(), pair()
+            with tempfile.TemporaryFile() as file:
+                file.truncate(1 << 24)
+                with net.Conn(file.fileno(), borrow=True) as source:
+                    with self.assertRaises(TimeoutError) as raised:
+                        net.copy(source, a, timeout=0.01)
+                    n = raised.exception.characters_written
+                    self.assertTrue(0 < n < 1 << 24)
+                    self.assertEqual((os.lseek(file.fileno(), 0, os.SEEK_CUR), len(b.read_full(n))), (n, n))
+                    b.close()
+                    with self.assertRaises(BrokenPipeError) as raised:
+                        net.copy(source, a)
+                    self.assertEqual(raised.exception.characters_written, 0)
+            with gomax.move_on_after(0.01) as s:
+                net.copy(c, d)
+            self.assertTrue(s.timed_out)
+            g = gomax.go(net.copy, c, d)
+            reading(c)
+            c.close()
+            with self.assertRaises(net.ClosedError):
+                g.join()
+            with self.assertRaises(net.ClosedError):
+                net.copy(d, c)
+            for wrong in (-1, 1.5, "all"):
+                with self.assertRaises((TypeError, ValueError)):
+                    net.copy(d, a, wrong)
+            a.close()
+            d.close()
+
+        self.everywhere(check)
+
+
 @unittest.skipUnless(shutil.which("openssl"), "no openssl, which makes a certificate")
 class Tls(unittest.TestCase):
     """What docs/python.md says of ssl: a socket of it that does not wait, and wait_fd."""
