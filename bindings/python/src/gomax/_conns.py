@@ -286,7 +286,8 @@ class Conn(Descriptor):
         return data[:status]
 
     async def read_full_async(self, n: int) -> bytes:
-        """`read_full` for coroutines. The exception of one that is canceled has `partial` too."""
+        """`read_full` for coroutines. The exception of one that is canceled has `partial` too. Goroutines that read the
+        same connection may get bytes in between, other coroutines of this loop do not."""
         size, cells = integer(n, "how much to read", 0, 2**63 - 1), Cells()
         handle, data = self.handle, new_bytes(size)
         address = address_of(data)
@@ -307,7 +308,8 @@ class Conn(Descriptor):
             raise
 
     async def write_async(self, data: Any) -> int:
-        """`write` for coroutines. The exception of one that is canceled has `characters_written` too."""
+        """`write` for coroutines. The exception of one that is canceled has `characters_written` too. What goroutines
+        write to the same connection may come in between, what other coroutines of this loop write does not."""
         handle, cells, view = self.handle, Cells(), View(data)
         address, size = view.address, view.size
 
