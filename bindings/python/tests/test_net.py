@@ -786,6 +786,22 @@ class Files(unittest.TestCase):
             with self.assertRaises(TimeoutError):
                 file.read(1)
 
+    def test_part_of_a_write(self):
+        """It is counted, so that a buffer does not write it twice."""
+        data = os.urandom(1 << 20)
+        a, b = pair()
+        with a, b, a.makefile("wb", 0, timeout=0.01) as raw:
+            n = raw.write(data)
+            self.assertTrue(0 < n < len(data))
+            with self.assertRaises(TimeoutError):
+                raw.write(data[n:])
+            self.assertEqual(b.read_full(n), data[:n])
+            with gomax.scope() as s:
+                g = s.go(b.read_full, len(data))
+                with a.makefile("wb", 10_000) as file:
+                    file.write(data)
+            self.assertEqual(g.join(), data)
+
     def test_http(self):
         def serve(conn):
             with conn, conn.makefile("rb") as requests:

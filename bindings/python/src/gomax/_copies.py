@@ -1,7 +1,7 @@
 """`copy`: from one descriptor to another, by the system.
 
-What a copy has read from a connection, and cannot write any more when it ends early, is lost. A signal that comes to the
-main thread ends its wait, which is made again (_waits.py): a copy must not be. So that of the main thread runs on a
+What a copy has read from a connection, and cannot write any more when it ends early, is lost. A signal that comes to
+the main thread ends its wait, which is made again (_waits.py): a copy must not be. So that of the main thread runs on a
 goroutine, which no signal reaches, under the token of its caller. The main thread waits for its end.
 """
 

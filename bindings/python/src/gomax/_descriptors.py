@@ -6,8 +6,8 @@ its deadline, the token of its caller, or when the handle is closed. C functions
 DESC-1. The object is there before the call that makes its handle, which writes it there (WAITS-R1). So a handle always
         has an owner: what an exception from outside leaves behind is closed by `__del__`.
 DESC-2. A handle is a number that is never used again. A call on a closed one says so, whatever the system has made of
-        its descriptor meanwhile. What uses the descriptor's number (options of sockets, the epoll of a loop) looks behind
-        that whether the handle was still open.
+        its descriptor meanwhile. What uses the descriptor's number (options of sockets, the epoll of a loop) looks
+        behind that whether the handle was still open.
 DESC-3. `close` first lets go of the descriptor where coroutines wait for it, then closes the handle, and then wakes the
         coroutines, which try again and find it closed (POLL-3 in _polls.py).
 DESC-4. A child of fork has the descriptor, but no handle: `close` and `detach` do there what they say, by the number,

@@ -5,8 +5,8 @@ library, which does not wait; if there is nothing to do, it arms the descriptor 
 The event disarms it (EPOLLONESHOT), and the coroutine makes the call again. So a wait costs one system call beside that
 of the loop, no thread and no goroutine, and works with every loop that can watch a descriptor.
 
-Rejected: `loop.add_reader` for each descriptor. It adds and removes the descriptor for each wait, which costs about twice
-as much (docs/python.md). It has one reader for each descriptor. And the descriptor must be removed on the loop's own
+Rejected: `loop.add_reader` for each descriptor. It adds and removes the descriptor for each wait, which costs twice as
+much (docs/python.md). It has one reader for each descriptor. And the descriptor must be removed on the loop's own
 thread before it is closed, but any thread may close it. Also rejected: a goroutine in C for each wait, which would need
 a stack, and a call into the loop at its end.
 
@@ -88,7 +88,7 @@ class Place:
     def wake_all(self) -> None:
         """All try again. From any thread."""
         for tickets in self.waiting:
-            for ticket in list(tickets):
+            for ticket in tickets.copy():
                 _loops.wake(ticket.future)
 
     def forget(self) -> None:
