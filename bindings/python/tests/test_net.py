@@ -1064,10 +1064,11 @@ for one in (a, b, c, d, listener):
 
     def test_nothing_is_started_by_import(self):
         text = """
-import gomax.net, threading, os
+import gomax, sys, threading, os
+print("gomax.net" in sys.modules, gomax.net.Conn.__name__, "gomax.net" in sys.modules)
 print(threading.active_count(), len(os.listdir("/proc/self/task")))
 """
-        self.assertEqual(run(text), "1 1\n")
+        self.assertEqual(run(text), "False Conn True\n1 1\n")
 
     def test_alive_at_the_end(self):
         text = """
