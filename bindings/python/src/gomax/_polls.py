@@ -17,9 +17,9 @@ POLL-2. A coroutine that has found nothing makes its future and enters the place
         the descriptor, and looks whether the handle is closed. The side that changes one of these does so first, and
         then wakes the futures that are there. So the second that comes sees the first.
 POLL-3. The side that closes takes the descriptor out of the epolls (epoll_ctl may be called by any thread), closes the
-        handle, and wakes all that wait by then. A coroutine that arms after the first step may arm a number that is
-        closed, or another descriptor's by now. It finds its handle closed then, and an event of that descriptor finds
-        no place, or one where no coroutine waits.
+        handle, and wakes all that wait by then. A coroutine enters a place, and arms, when it has seen its handle open
+        since it last let others of its loop run. So its descriptor's number is no other's in this loop. If the handle
+        is closed while it arms, it sees that behind it.
 """
 
 import select
@@ -205,6 +205,8 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
         status = at_once(call)
         if status != ETIMEDOUT:
             return status
+    if descriptor.closed:
+        return at_once(call)
     place, ticket = _place(descriptor), Ticket()  # (POLL-2)
     tickets = place.waiting[side]
     tickets.append(ticket)
@@ -213,14 +215,14 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
             left = _left(descriptor, side)
             if left == 0:
                 return ETIMEDOUT
-            if tickets[0] is ticket:
+            if tickets[0] is ticket and not descriptor.closed:
                 try:
                     place.arm()
                 except OSError:
                     if not descriptor.closed:
                         raise
-                if descriptor.closed:  # (POLL-3)
-                    return at_once(call)
+            if descriptor.closed:
+                return at_once(call)
             await _loops.wait_at_most(ticket.future, left)
             if tickets[0] is ticket:
                 status = at_once(call)
