@@ -731,10 +731,11 @@ gmx_status echo(void *handle) {
 
     def test_in_a_stopped_world(self):
         a, b = pair()
-        with gomax.stopped_world():
-            with self.assertRaises(gomax.Error) as raised:
-                a.read(1)
-        self.assertEqual(raised.exception.name, "GMX_ENOTG")
+        for call in (lambda: a.read(1), lambda: a.write(b"x"), a.close, a.detach):
+            with gomax.stopped_world():
+                with self.assertRaises(gomax.Error) as raised:
+                    call()
+            self.assertEqual((raised.exception.name, a.closed), ("GMX_ENOTG", False))
         a.close()
         b.close()
 
