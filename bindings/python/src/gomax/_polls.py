@@ -200,34 +200,36 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
         await _loops.checkpoint()
     for place in descriptor._places:
         if place.waiting[side]:
+            if descriptor.closed:
+                return at_once(call)
             break
     else:
         status = at_once(call)
         if status != ETIMEDOUT:
             return status
-    if descriptor.closed:
-        return at_once(call)
     place, ticket = _place(descriptor), Ticket()  # (POLL-2)
     tickets = place.waiting[side]
     tickets.append(ticket)
     try:
-        while True:
+        while True:  # here the handle was open a moment ago (POLL-3)
             left = _left(descriptor, side)
             if left == 0:
                 return ETIMEDOUT
-            if tickets[0] is ticket and not descriptor.closed:
+            if tickets[0] is ticket:
                 try:
                     place.arm()
                 except OSError:
                     if not descriptor.closed:
                         raise
-            if descriptor.closed:
-                return at_once(call)
+                if descriptor.closed:
+                    return at_once(call)
             await _loops.wait_at_most(ticket.future, left)
             if tickets[0] is ticket:
                 status = at_once(call)
                 if status != ETIMEDOUT or ticket.failed:
                     return status
+            elif descriptor.closed:
+                return at_once(call)
             ticket.future, ticket.failed = _loops.future(), False
     finally:
         first = tickets[0] is ticket  # (POLL-1)
