@@ -70,7 +70,7 @@ class Messages(unittest.TestCase):
             with self.assertRaises(OSError) as raised:
                 b.recv_fds(10, 2)
             self.assertEqual(raised.exception.errno, errno.EMSGSIZE)
-            self.assertEqual(descriptors(), before)
+            self.assertLessEqual(descriptors(), before)
             with self.assertRaises(OSError):
                 a.send_fds(b"x", [1 << 20])
 
@@ -128,6 +128,7 @@ class Owners(unittest.TestCase):
         b.close()
 
     def test_forgotten(self):
+        gc.collect()  # what other tests have left
         before = descriptors()
         for borrow in (False, True):
             a, b = socket.socketpair()
@@ -162,7 +163,7 @@ b.close()
         with warnings.catch_warnings(record=True):
             warnings.simplefilter("always")
             self.assertEqual(gomax.go(on_a_goroutine).join(), b"")
-        self.assertEqual(descriptors(), before)
+        self.assertLessEqual(descriptors(), before)
 
     def test_forgotten_where_nothing_may_wait(self):
         """A finaliser that finds its thread at a channel leaves the handle to the next that makes one."""
@@ -184,15 +185,15 @@ b.close()
             conn.close()
 
     def test_nothing_leaks(self):
+        gc.collect()  # what other tests have left
+        open_ = gomax.stats()["fds_open"] + 1
         listener, accepts = server()
         address = listener.getsockname()
         with net.dial("tcp", *address) as conn:
             conn.shutdown(socket.SHUT_WR)
             conn.read(1)
-        gc.collect()
-        while gomax.stats()["fds_open"] > 1:
+        while gomax.stats()["fds_open"] > open_:
             gomax.sleep(0.0001)  # the server's end
-        open_ = gomax.stats()["fds_open"]
         before = len(descriptors())
         for _ in range(50):
             with net.dial("tcp", *address) as conn:
@@ -207,7 +208,7 @@ b.close()
         gc.collect()
         while gomax.stats()["fds_open"] > open_:
             gomax.sleep(0.0001)  # the server's ends
-        self.assertEqual(len(descriptors()), before)
+        self.assertLessEqual(len(descriptors()), before)
         listener.close()
         accepts.join()
 
