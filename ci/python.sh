@@ -39,7 +39,8 @@ others() {
         echo "-- $("$python" -VV | head -1)"
         "$python" -m venv "$venv"
         "$venv/bin/pip" install --quiet --no-index --no-deps "$1"
-        suite "$venv" test_channels test_sync test_interrupted test_exactly_once test_net test_net_async test_net_interrupted
+        suite "$venv" test_channels test_sync test_interrupted test_exactly_once \
+          test_net test_net_async test_net_files test_net_interrupted test_net_owners
       ) >"$venv.log" 2>&1 &
       beside[$!]=$venv.log
     done

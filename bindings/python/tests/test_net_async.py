@@ -210,6 +210,51 @@ class Connections(unittest.TestCase):
 
         run(main)
 
+    def test_close_again(self):
+        """It does nothing to a connection that has the number by now."""
+
+        async def main():
+            a, b = pair()
+            waits = asyncio.ensure_future(b.read_async(1))
+            await waiting(b)
+            fd = b.fileno()
+            b.close()
+            with self.assertRaises(net.ClosedError):
+                await waits
+            others = []
+            while not any(conn.fileno() == fd for conn in others):
+                others += pair()
+            tasks = [asyncio.ensure_future(conn.read_async(1)) for conn in others]
+            for conn in others:
+                await waiting(conn)
+            b.close()
+            with self.assertRaises(net.ClosedError):
+                b.detach()
+            with self.assertRaises(net.ClosedError):
+                await b.read_async(1)
+            for conn in others:
+                await conn.write_async(b"x")
+            self.assertEqual(await asyncio.gather(*tasks), [b"x"] * len(others))
+            for conn in (a, *others):
+                conn.close()
+
+        run(main)
+
+    def test_close_by_many_threads(self):
+        async def main():
+            for _ in range(50):
+                a, b = pair()
+                waits = asyncio.ensure_future(b.read_async(1))
+                await waiting(b)
+                gs = [gomax.go(b.close) for _ in range(4)]
+                with self.assertRaises(net.ClosedError):
+                    await waits
+                for g in gs:
+                    await g
+                a.close()
+
+        run(main)
+
     def test_close_while_it_begins_to_wait(self):
         """From another thread, at any moment: it always ends, and no number of another descriptor is read."""
 

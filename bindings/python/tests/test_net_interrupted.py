@@ -45,6 +45,7 @@ listener = net.listen_tcp("127.0.0.1")
             "listener.accept",
             "next, iter(listener)",
             "a.makefile('rb').read, 1",
+            "net.copy, a, b",
         ):
             with self.subTest(wait=wait):
                 text = BEGIN + prepare + INTERRUPT + f"interrupted({wait})\nos._exit(sys.stdout.flush() or 0)\n"
@@ -68,54 +69,50 @@ os._exit(sys.stdout.flush() or 0)
         self.assertEqual(run(text), "interrupted\n")
 
     def test_handlers_that_raise_nothing(self):
-        """A write that is interrupted again and again writes each byte once, and a read of a whole length reads so."""
+        """What is interrupted again and again, between any two parts, moves each byte once."""
         text = BEGIN + """
-import gomax, os, signal, threading
+import gomax, os, signal
 from gomax import _waits, net
 from nets import pair
-n = 0
+n, size, data, got = 0, 1 << 15, os.urandom(1 << 20), bytearray()
 def handler(number, frame):
     global n
     n += 1
 signal.signal(signal.SIGUSR1, handler)
 def disturb():
-    while not over:
+    while True:
         if _waits._interrupts.waiting:
             os.kill(os.getpid(), signal.SIGUSR1)
         gomax.sleep(0.0005)
-over = []
-data = os.urandom(1 << 20)
-a, b = pair()
-def slow(into):
-    for at in range(0, len(data), 1 << 15):
-        into(at)
+def slow(part, done):
+    for at in range(0, len(data), size):
+        part(at)
         before = n
-        while n == before:
+        while n == before and not done:
             gomax.sleep(0.0001)
-got = bytearray()
-def receives(at):
-    got.extend(b.read_full(1 << 15))
-def sends(at):
-    b.write(data[at:at + (1 << 15)])
-d = gomax.go(disturb)
-for write in (a.write, lambda data: a.writev([data[:7], data[7:]])):
-    g = gomax.go(slow, receives)
-    assert write(data) == len(data)
-    over.append(1)
-    d.join()
-    del over[:]
-    n += 1 << 30
-    d = gomax.go(disturb)
-    while not g.done():
-        n += 1
-        gomax.sleep(0.0001)
+def disturbed(part, call, *arguments):
+    done = []
+    g = gomax.go(slow, part, done)
+    result = call(*arguments)
+    done.append(True)
     g.join()
-    assert bytes(got) == data, len(got)
-    del got[:]
-g = gomax.go(slow, sends)
-assert a.read_full(len(data)) == data
-over.append(1)
-print("done", n & 0xffff > 3)
+    return result
+def receives(at):
+    got.extend(b.read_full(size))
+def sends(at):
+    b.write(data[at : at + size])
+    if at + size == len(data):
+        b.shutdown(1)
+gomax.go(disturb)
+a, b = pair()
+assert disturbed(receives, a.write, data) == len(data) and got == data
+del got[:]
+assert disturbed(receives, a.writev, [data[:7], data[7:]]) == len(data) and got == data
+assert disturbed(sends, a.read_full, len(data)) == data
+(a, b), (c, d) = pair(), pair()
+g = gomax.go(d.read_full, len(data))
+assert disturbed(sends, net.copy, a, c) == len(data) and g.join() == data
+print("done", n > 20)
 os._exit(sys.stdout.flush() or 0)
 """
         self.assertEqual(run(text), "done True\n")
@@ -265,6 +262,24 @@ class Points(unittest.TestCase):
             lambda conn: conn.readv([data, bytearray(1)]),
         ):
             self.everywhere(begin_with(call))
+
+    def test_copy(self):
+        """What is left of one that was interrupted ends too."""
+
+        def begin():
+            (a, b), (c, d) = pair(), pair()
+            a.write(b"x" * 100)
+            a.shutdown(socket.SHUT_WR)
+
+            def check(result, raised):
+                if raised is None:
+                    self.assertEqual((result, len(d.read_full(100))), (100, 100))
+                for conn in (a, b, c, d):
+                    conn.close()
+
+            return lambda: net.copy(b, c), check
+
+        self.everywhere(begin)
 
     def test_descriptors_that_come(self):
         file = tempfile.TemporaryFile()

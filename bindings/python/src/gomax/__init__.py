@@ -45,6 +45,7 @@ from ._world import (
 )
 
 if TYPE_CHECKING:
+    from . import net
     from ._futures import Executor
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "init",
     "mem_stats",
     "move_on_after",
+    "net",
     "num_cpu",
     "num_g",
     "on_cancel",
@@ -123,4 +125,8 @@ def __getattr__(name: str) -> Any:
 
         globals()[name] = Executor
         return Executor
+    if name == "net":
+        import gomax.net
+
+        return gomax.net
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

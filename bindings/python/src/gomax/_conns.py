@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from . import _abi
 from ._addresses import ROOM, Address, pack, unpack
 from ._descriptors import Descriptor
-from ._errors import integer
+from ._errors import CanceledError, integer
 from ._library import gmx
 from ._polls import attempt_async
 from ._views import LONGEST, View, Views, address_of, new_bytes
@@ -286,7 +286,8 @@ class Conn(Descriptor):
         return data[:status]
 
     async def read_full_async(self, n: int) -> bytes:
-        """`read_full` for coroutines. The exception of one that is canceled has `partial` too."""
+        """`read_full` for coroutines. The exception of one that is canceled has `partial` too. Goroutines that read the
+        same connection may get bytes in between, other coroutines of this loop do not."""
         size, cells = integer(n, "how much to read", 0, 2**63 - 1), Cells()
         handle, data = self.handle, new_bytes(size)
         address = address_of(data)
@@ -307,7 +308,8 @@ class Conn(Descriptor):
             raise
 
     async def write_async(self, data: Any) -> int:
-        """`write` for coroutines. The exception of one that is canceled has `characters_written` too."""
+        """`write` for coroutines. The exception of one that is canceled has `characters_written` too. What goroutines
+        write to the same connection may come in between, what other coroutines of this loop write does not."""
         handle, cells, view = self.handle, Cells(), View(data)
         address, size = view.address, view.size
 
@@ -349,9 +351,16 @@ class RawConn(io.RawIOBase):
         return self._conn.readinto(buffer, self._timeout)
 
     def write(self, data: Any) -> int:
-        """Conn.write"""
+        """Conn.write. If that has written a part and failed, the part is no failure: a buffer keeps the rest, and would
+        write all of it again otherwise."""
         self._check(self._writes, "writing")
-        return self._conn.write(data, self._timeout)
+        try:
+            return self._conn.write(data, self._timeout)
+        except (OSError, CanceledError) as e:
+            written: int = e.characters_written  # type: ignore[union-attr]
+            if written:
+                return written
+            raise
 
     def _check(self, meant: bool, what: str) -> None:
         if self.closed:

@@ -6,10 +6,11 @@ its deadline, the token of its caller, or when the handle is closed. C functions
 DESC-1. The object is there before the call that makes its handle, which writes it there (WAITS-R1). So a handle always
         has an owner: what an exception from outside leaves behind is closed by `__del__`.
 DESC-2. A handle is a number that is never used again. A call on a closed one says so, whatever the system has made of
-        its descriptor meanwhile. What uses the descriptor's number (options of sockets, the epoll of a loop) looks behind
-        that whether the handle was still open.
+        its descriptor meanwhile. What uses the descriptor's number (options of sockets, the epoll of a loop) looks
+        behind that whether the handle was still open.
 DESC-3. `close` first lets go of the descriptor where coroutines wait for it, then closes the handle, and then wakes the
-        coroutines, which try again and find it closed (POLL-3 in _polls.py).
+        coroutines, which try again and find it closed (POLL-3 in _polls.py). One thread at a time does so, and only if
+        the handle is open: otherwise it would let go of another descriptor of the same number.
 DESC-4. A child of fork has the descriptor, but no handle: `close` and `detach` do there what they say, by the number,
         and everything else raises ForkedError.
 """
@@ -20,6 +21,7 @@ import select
 import socket
 import warnings
 from functools import partial
+from itertools import starmap
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Protocol, Type, TypeVar, Union
 
@@ -52,7 +54,8 @@ class Descriptor:
     _handle = _abi.c_uint64()  # none, until there is one
 
     def __init__(self, fd: int, borrow: bool = False) -> None:
-        """A handle for a descriptor that is open. It belongs to this object, which closes it, unless `borrow`."""
+        """A handle for a descriptor that is open. It belongs to this object, which closes it, unless `borrow`. For
+        coroutines a descriptor has one such object."""
         integer(fd, "a descriptor", 0, 2**31 - 1)
         self._begin()
         self._borrowed = borrow
@@ -67,6 +70,7 @@ class Descriptor:
         self._fd = -1
         self._limits = [FOREVER, FOREVER]  # the deadlines of reading and writing, for coroutines
         self._places: "List[Place]" = []  # where coroutines wait for it: one for each loop
+        self._turn: List[None] = [None]  # the thread that has popped this ends the handle
         self._keep: Any = None  # what owns a borrowed descriptor
         self._handle = _abi.c_uint64()
 
@@ -103,14 +107,16 @@ class Descriptor:
             return made
         except BaseException:
             if not borrow and sock.fileno() >= 0 and made._handle:  # the socket has it still
-                made._release(_abi.c_int32(-1))
+                released = _abi.c_int32()
+                at_once(lambda: gmx.gmx_poll_release(made._handle, _abi.byref(released)))
             raise
 
     # ---- for its owner ----
 
     @property
     def handle(self) -> int:
-        """The handle for C functions: a gmx_poll. It is theirs until `close`."""
+        """The handle for C functions: a gmx_poll. It is theirs until `close`; they do not close it while coroutines
+        wait."""
         if self._epoch is not process.epoch:
             raise ForkedError()
         return self._handle.value
@@ -133,14 +139,31 @@ class Descriptor:
         if self._epoch is not process.epoch:
             self._close_of_parent()
             return
-        self._leave_loops()  # (DESC-3)
-        try:
-            status = at_once(lambda: gmx.gmx_close(self._handle))
-        finally:
-            self._back_to_loops()
-            self._wake()
+        status = self._end(lambda: gmx.gmx_close(self._handle))
         if status < 0 and status != EBADF:
             raise net_error(status)
+
+    def _end(self, call: Callable[[], int]) -> int:
+        """What call() returns, which ends the handle (DESC-3). EBADF if another thread does."""
+        turn: List[None] = []
+        try:
+            try:
+                turn[:] = starmap(self._turn.pop, ((),))
+            except IndexError:
+                return EBADF
+            if self.closed:
+                return EBADF
+            for place in list(self._places):
+                place.forget()
+            try:
+                return at_once(call)
+            finally:
+                if not self.closed:  # the world is stopped: coroutines wait on
+                    for place in list(self._places):
+                        place.poller.places[place.fd] = place
+                self._wake()
+        finally:
+            self._turn.extend(turn)
 
     def detach(self) -> int:
         """Takes the descriptor out, which stays open and is the caller's. This object is closed."""
@@ -151,12 +174,7 @@ class Descriptor:
                 raise ClosedError()
             return fd.value
         try:
-            self._leave_loops()
-            try:
-                status = self._release(fd)
-            finally:
-                self._back_to_loops()
-                self._wake()
+            status = self._end(lambda: gmx.gmx_poll_release(self._handle, _abi.byref(fd)))
             if status < 0:
                 raise self._error(status)
             return fd.value
@@ -164,9 +182,6 @@ class Descriptor:
             if fd.value >= 0 and not self._borrowed:
                 os.close(fd.value)
             raise
-
-    def _release(self, fd: Any) -> int:
-        return at_once(lambda: gmx.gmx_poll_release(self._handle, _abi.byref(fd)))
 
     def _close_of_parent(self) -> None:
         """In a child of fork (DESC-4)."""
@@ -187,7 +202,8 @@ class Descriptor:
         if not handle or self._epoch is not process.epoch or gmx.gmx_poll_fd(handle) < 0:
             return
         said, late = repr(self), self._close_late
-        self._leave_loops()
+        for place in self._places:
+            place.forget()
         if holds() or at_once(lambda: gmx.gmx_close(handle)) < 0:
             leftovers.append((late, (handle.value,), None))  # (WAITS-R5)
         if self._fd >= 0 and not self._borrowed:  # (without a number its caller never got it)
@@ -291,19 +307,8 @@ class Descriptor:
 
     # ---- coroutines that wait for it ----
 
-    def _leave_loops(self) -> None:
-        """Its descriptor is going to be closed: no loop looks at it any more."""
-        for place in list(self._places):
-            place.forget()
-
-    def _back_to_loops(self) -> None:
-        """Unless it could not be closed, because the world is stopped."""
-        for place in list(self._places):
-            if not self.closed:
-                place.poller.places[place.fd] = place
-
     def _wake(self) -> None:
-        """Coroutines that wait for it try again. (Some may have come since `_leave_loops`.)"""
+        """Coroutines that wait for it try again."""
         for place in list(self._places):
             place.wake_all()
 

@@ -3,7 +3,7 @@
 import os
 import socket
 from functools import partial
-from typing import Union
+from typing import List, Union
 
 from ._addresses import Address, pack
 from ._conns import Conn
@@ -46,13 +46,14 @@ async def _connect(family: int, address: Address) -> Conn:
 
 
 async def _by_goroutine(network: str, host: "Union[str, bytes, os.PathLike[str]]", port: Union[str, int, None]) -> Conn:
-    g: "G[Conn]" = start(dial, (network, host, port), {}, told=True)
+    started: "List[G[Conn]]" = []
     try:
-        return await g
+        return await start(dial, (network, host, port), {}, told=True, register=started.append)
     except BaseException:
-        if not g.done() or g._error is None:  # the coroutine is canceled, not the dial
-            g.cancel()
-            g.add_done_callback(_close_result)
+        for g in started:
+            if not g.done() or g._error is None:  # the coroutine is canceled, not the dial
+                g.cancel()
+                g.add_done_callback(_close_result)
         raise
 
 

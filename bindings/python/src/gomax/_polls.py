@@ -5,8 +5,8 @@ library, which does not wait; if there is nothing to do, it arms the descriptor 
 The event disarms it (EPOLLONESHOT), and the coroutine makes the call again. So a wait costs one system call beside that
 of the loop, no thread and no goroutine, and works with every loop that can watch a descriptor.
 
-Rejected: `loop.add_reader` for each descriptor. It adds and removes the descriptor for each wait, which costs about twice
-as much (docs/python.md). It has one reader for each descriptor. And the descriptor must be removed on the loop's own
+Rejected: `loop.add_reader` for each descriptor. It adds and removes the descriptor for each wait, which costs twice as
+much (docs/python.md). It has one reader for each descriptor. And the descriptor must be removed on the loop's own
 thread before it is closed, but any thread may close it. Also rejected: a goroutine in C for each wait, which would need
 a stack, and a call into the loop at its end.
 
@@ -17,9 +17,9 @@ POLL-2. A coroutine that has found nothing makes its future and enters the place
         the descriptor, and looks whether the handle is closed. The side that changes one of these does so first, and
         then wakes the futures that are there. So the second that comes sees the first.
 POLL-3. The side that closes takes the descriptor out of the epolls (epoll_ctl may be called by any thread), closes the
-        handle, and wakes all that wait by then. A coroutine that arms after the first step may arm a number that is
-        closed, or another descriptor's by now. It finds its handle closed then, and an event of that descriptor finds
-        no place, or one where no coroutine waits.
+        handle, and wakes all that wait by then. A coroutine enters a place, and arms, when it has seen its handle open
+        since it last let others of its loop run. So its descriptor's number is no other's in this loop. If the handle
+        is closed while it arms, it sees that behind it.
 """
 
 import select
@@ -88,7 +88,7 @@ class Place:
     def wake_all(self) -> None:
         """All try again. From any thread."""
         for tickets in self.waiting:
-            for ticket in list(tickets):
+            for ticket in tickets.copy():
                 _loops.wake(ticket.future)
 
     def forget(self) -> None:
@@ -200,6 +200,8 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
         await _loops.checkpoint()
     for place in descriptor._places:
         if place.waiting[side]:
+            if descriptor.closed:
+                return at_once(call)
             break
     else:
         status = at_once(call)
@@ -209,7 +211,7 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
     tickets = place.waiting[side]
     tickets.append(ticket)
     try:
-        while True:
+        while True:  # here the handle was open a moment ago (POLL-3)
             left = _left(descriptor, side)
             if left == 0:
                 return ETIMEDOUT
@@ -219,13 +221,15 @@ async def attempt_async(descriptor: "Descriptor", side: int, call: Callable[[], 
                 except OSError:
                     if not descriptor.closed:
                         raise
-                if descriptor.closed:  # (POLL-3)
+                if descriptor.closed:
                     return at_once(call)
             await _loops.wait_at_most(ticket.future, left)
             if tickets[0] is ticket:
                 status = at_once(call)
                 if status != ETIMEDOUT or ticket.failed:
                     return status
+            elif descriptor.closed:
+                return at_once(call)
             ticket.future, ticket.failed = _loops.future(), False
     finally:
         first = tickets[0] is ticket  # (POLL-1)

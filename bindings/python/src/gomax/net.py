@@ -2,6 +2,7 @@
 
 from ._addresses import Address, getaddrinfo
 from ._conns import Conn
+from ._copies import copy
 from ._descriptors import ClosedError, Descriptor, wait_fd
 from ._dial_async import dial_async
 from ._listeners import Listener, dial, listen_inherit, listen_tcp, listen_unix, udp_open
@@ -12,6 +13,7 @@ __all__ = [
     "Conn",
     "Descriptor",
     "Listener",
+    "copy",
     "dial",
     "dial_async",
     "getaddrinfo",
