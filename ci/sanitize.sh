@@ -41,6 +41,8 @@ not "looks on which stack a handler runs: ThreadSanitizer stands between the ker
 not "forbids calls of the system that AddressSanitizer makes" address -- sandbox
 not "has a sigaltstack of its own, which ThreadSanitizer calls before it is there itself" thread -- sandbox
 not "installs a filter, which valgrind does not know" valgrind -- sandbox
+not "lowers the limit of descriptors, which valgrind keeps to itself: a message brings them, a refused connection is gone" \
+  valgrind -- fd_crowds fd_messages
 not "a million Gs: more memory than there is, with a shadow" address thread valgrind -- million
 not "has a thread of its own, which might call in: so no deadlock is seen" thread -- deadlock stderr_taken
 not "measures CPU time" address thread valgrind -- idle
