@@ -85,6 +85,7 @@ pub fn take() {
 /// HELD-A3: makes a call that blocks the thread, and returns on the same thread. The P is given away where that is
 /// possible.
 pub fn on_thread<R>(call: impl FnOnce() -> R) -> R {
+    // HELD-I2
     if gmx::gmx_lock_os_thread() != gmx::OK {
         return call();
     }

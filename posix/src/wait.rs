@@ -61,7 +61,7 @@ pub enum Limits {
 }
 
 impl Limits {
-    /// SHIM-A3. `timeout` is SO_RCVTIMEO or SO_SNDTIMEO. Err: the descriptor is not open.
+    /// SHIM-A3, SHIM-I1: asked for before each wait, and not kept. `timeout` is SO_RCVTIMEO or SO_SNDTIMEO. Err: the descriptor is not open.
     pub fn of(fd: c_int, timeout: c_int) -> Result<Limits, isize> {
         if sys::is_nonblocking(fd)? {
             return Ok(Limits::NonBlocking);

@@ -54,8 +54,7 @@ static void all_queries_wait_at_the_same_time(void) {
   spin_until(number(conn, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'") == SLEEPERS);
   CHECK_EQ(load(&asleep), SLEEPERS);
   CHECK_EQ(load(&waking), 0);
-  /* A thread for each P, and one that waits for all. */
-  CHECK_CMP(count_threads(), <=, threads + gmx_gomaxprocs(0) + 1);
+  check_few_threads(threads);
   CHECK_EQ(number(conn, "SELECT 1 FROM (SELECT pg_advisory_unlock(1)) AS unlocked"), 1);
   join_all(gs, SLEEPERS);
   CHECK_EQ(load(&waking), SLEEPERS);
