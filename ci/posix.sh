@@ -2,8 +2,8 @@
 # Builds libgomax_posix (posix/) and tests it: what each function does on a goroutine and off it, by the programs of
 # posix/tests; that a program which does not use it makes the same system calls, by strace; what posix/errno_check.py
 # finds; and unmodified libraries, also with TLS: libpq with a PostgreSQL server of its own, libcurl with examples/httpd
-# and servers of the tests, hiredis with demo/resp. What is not installed is left out, and said; with GMX_NO_SKIP=1 it fails.
-# `ci/posix.sh cost` instead prints what the calls cost: docs/posix.md.
+# and servers of the tests, hiredis with demo/resp. What is not installed is left out, and said; with GMX_NO_SKIP=1 it
+# fails. `ci/posix.sh cost` instead prints what the calls cost: docs/posix.md.
 # Ends with `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CARGO, CC, PYTHON.
 source "$(dirname "$0")/lib.sh"
 use_library
@@ -97,15 +97,15 @@ postgres_begins() {
   bin=$(pg_config --bindir)
   mkdir "$work/pg" && chmod 711 "$work" || return 1
   if ((EUID == 0)); then # it refuses to run as root
-    chown nobody "$work/pg"
-    as=(setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups)
+    chown 65534 "$work/pg"
+    as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
   fi
   (cd "$work/pg" && "${as[@]}" "$bin/initdb" --no-sync --auth trust --username postgres -D "$work/pg/data") >"$work/initdb" 2>&1 ||
     { cat "$work/initdb"; return 1; }
   port=$((20000 + RANDOM % 10000))
   if certificate >"$work/said" 2>&1; then
     "${as[@]}" cp "$work/cert.pem" "$work/pg/data/server.crt" && cp "$work/key.pem" "$work/pg/data/server.key" || return 1
-    ((EUID != 0)) || chown nobody "$work/pg/data/server.key"
+    ((EUID != 0)) || chown 65534 "$work/pg/data/server.key"
     echo "ssl = on" >>"$work/pg/data/postgresql.conf"
     conninfo_tls="host=127.0.0.1 port=$port user=postgres dbname=postgres sslmode=require"
   fi

@@ -33,8 +33,8 @@ pub fn is_on() -> bool {
     GROUPS.load(Ordering::Relaxed) != 0
 }
 
-/// Switches groups of functions on, and all others off. Calls that wait already are not affected. A child of fork begins
-/// with all groups off.
+/// Switches groups of functions on, and all others off. Calls that wait already are not affected. A child of fork
+/// begins with all groups off.
 ///
 /// Blocks: never.
 /// Call from: every context; it does not start the runtime.

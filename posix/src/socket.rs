@@ -78,8 +78,8 @@ pub fn once(fd: c_int, way: Way, now: impl Fn() -> isize, next: impl Fn() -> isi
     }
 }
 
-/// A call that moves all of `n` bytes, unless an error or the time ends it. `now` and `next` are told how many have been
-/// moved.
+/// A call that moves all of `n` bytes, unless an error or the time ends it. `now` and `next` are told how many have
+/// been moved.
 ///
 /// # Migrates
 pub fn all(fd: c_int, way: Way, n: usize, now: impl Fn(usize) -> isize, next: impl Fn(usize) -> isize) -> isize {

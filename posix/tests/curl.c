@@ -2,7 +2,8 @@
  * libcurl as it is, on goroutines:  curl URL SIZE
  *
  * URL is a file of SIZE bytes on a server. 100 Gs get it at the same time, each by an easy handle of its own; a server
- * that never answers ends a transfer by curl's own timeout; a server of the test sees all requests before it answers one.
+ * that never answers ends a transfer by curl's own timeout; a server of the test sees all requests before it answers
+ * one.
  */
 #include "shim.h"
 

@@ -1,8 +1,8 @@
 /*
  * libpq as it is, on goroutines:  libpq CONNINFO
  *
- * Sleeps, COPY in both directions, a cancel, notifications, and a server that ends a connection. ci/posix.sh runs it with a
- * server of its own.
+ * Sleeps, COPY in both directions, a cancel, notifications, and a server that ends a connection. ci/posix.sh runs it
+ * with a server of its own.
  */
 #include "shim.h"
 
