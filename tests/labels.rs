@@ -1,7 +1,8 @@
 //! Labels of steps and invariants, such as WAKE-S2: each that is cited is defined in one paper, and each that is
 //! defined is cited where the code does it.
 //!
-//! A paper is the head comment of a file in `src` or `posix/src`. A list item or a row of a table that begins with a label defines it.
+//! A paper is the head comment of a file in `src` or `posix/src`. A list item or a row of a table that begins with a
+//! label defines it.
 
 #![cfg(not(any(loom, shuttle)))]
 
