@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds libgomax_posix (posix/) and tests it: what each function does on a goroutine and off it, by the programs of
 # posix/tests; that a program which does not use it makes the same system calls, by strace; what posix/errno_check.py
-# finds; and unmodified libraries: libpq with a PostgreSQL server of its own, libcurl with examples/httpd and a server that
-# never answers, hiredis with demo/resp. What is not installed is left out, and said; with GMX_NO_SKIP=1 it fails.
-# `ci/posix.sh cost` instead prints what the calls cost: docs/posix.md.
+# finds; and unmodified libraries, also with TLS: libpq with a PostgreSQL server of its own, libcurl with examples/httpd
+# and servers of the tests, hiredis with demo/resp. What is not installed is left out, and said; with GMX_NO_SKIP=1 it
+# fails. `ci/posix.sh cost` instead prints what the calls cost: docs/posix.md.
 # Ends with `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CARGO, CC, PYTHON.
 source "$(dirname "$0")/lib.sh"
 use_library
 cargo=${CARGO:-cargo} cc=${CC:-cc} python=${PYTHON:-python3}
-background=()
+background=() conninfo_tls=
 servers_end() {
   ((${#background[@]} == 0)) || kill "${background[@]}" 2>/dev/null
   background=()
@@ -85,21 +85,33 @@ if (($# == 0)); then
   fi
 fi
 
+certificate() { # $work/cert.pem and $work/key.pem
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout "$work/key.pem" -out "$work/cert.pem"
+}
+
 # ---- libpq ----------------------------------------------------------------------------------------------------------
 
-# A server of our own, on a unix socket in $work/pg; $conninfo says where
+# A server of our own, on a unix socket in $work/pg, and with TLS at a port; $conninfo and $conninfo_tls say where
 postgres_begins() {
   local as=() bin
   bin=$(pg_config --bindir)
   mkdir "$work/pg" && chmod 711 "$work" || return 1
   if ((EUID == 0)); then # it refuses to run as root
-    chown nobody "$work/pg"
-    as=(setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups)
+    chown 65534 "$work/pg"
+    as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
   fi
   (cd "$work/pg" && "${as[@]}" "$bin/initdb" --no-sync --auth trust --username postgres -D "$work/pg/data") >"$work/initdb" 2>&1 ||
     { cat "$work/initdb"; return 1; }
+  port=$((20000 + RANDOM % 10000))
+  if certificate >"$work/said" 2>&1; then
+    "${as[@]}" cp "$work/cert.pem" "$work/pg/data/server.crt" && cp "$work/key.pem" "$work/pg/data/server.key" || return 1
+    ((EUID != 0)) || chown 65534 "$work/pg/data/server.key"
+    echo "ssl = on" >>"$work/pg/data/postgresql.conf"
+    conninfo_tls="host=127.0.0.1 port=$port user=postgres dbname=postgres sslmode=require"
+  fi
   cat >>"$work/pg/data/postgresql.conf" <<CONF
-listen_addresses = ''
+listen_addresses = '127.0.0.1'
+port = $port
 unix_socket_directories = '$work/pg'
 fsync = off
 max_connections = 120
@@ -108,9 +120,9 @@ CONF
   "${as[@]}" "$bin/postgres" -D "$work/pg/data" >"$work/postgres.log" 2>&1 &
   background+=($!)
   cd "$OLDPWD" || return 1
-  conninfo="host=$work/pg user=postgres dbname=postgres"
+  conninfo="host=$work/pg port=$port user=postgres dbname=postgres"
   for ((i = 0; i < 600; i++)); do
-    "$bin/pg_isready" -q -h "$work/pg" && return
+    "$bin/pg_isready" -q -h "$work/pg" -p "$port" && return
     kill -0 "${background[-1]}" 2>/dev/null || break
     sleep 0.1
   done
@@ -122,7 +134,7 @@ pq() { # NAME FILE
   include=$(pg_config --includedir)
   program "$1" "$2" "-I$include" "-L$(pg_config --libdir)" -lpq
 }
-libpq_works() { pq libpq posix/tests/libpq.c && timeout -k 5 300 "$work/libpq" "$conninfo"; }
+libpq_works() { pq libpq posix/tests/libpq.c && timeout -k 5 300 "$work/libpq" "$1"; }
 pool_works() { # the example, on so many Ps
   pq pool examples/libpq/pool.c && timeout -k 5 120 env GMX_MAXPROCS="$1" "$work/pool" "$conninfo" 20 400
 }
@@ -135,7 +147,8 @@ libpq_keeps_none() {
 has_postgres() { header libpq-fe.h "-I$(pg_config --includedir)" && [[ -x $(pg_config --bindir)/initdb ]]; }
 if (($# == 0)) && installed "libpq, without its header and a server (libpq-dev, postgresql)" has_postgres; then
   if postgres_begins >"$work/begins" 2>&1; then
-    check "libpq" libpq_works
+    check "libpq" libpq_works "$conninfo"
+    if installed "libpq with TLS, without openssl" [ "$conninfo_tls" ]; then check "libpq with TLS" libpq_works "$conninfo_tls"; fi
     for ps in 1 4; do check "examples/libpq on $ps Ps" pool_works "$ps"; done
     ! grep -q x86_64 <(uname -m) || check "libpq keeps no address of errno over poll" libpq_keeps_none
   else
@@ -160,8 +173,8 @@ begins() { # NAME COMMAND...: in the background; $port is the first number that 
   cat "$work/$1.said"
   return 1
 }
-curl_works() {
-  program curl posix/tests/curl.c -lcurl && timeout -k 5 300 "$work/curl" "http://127.0.0.1:$port/file" 300000
+curl_works() { # SCHEME
+  program curl posix/tests/curl.c -lcurl && timeout -k 5 300 "$work/curl" "$1://127.0.0.1:$port/file" 300000
 }
 hiredis_works() {
   program hiredis posix/tests/hiredis.c -lhiredis && timeout -k 5 300 "$work/hiredis" "$port"
@@ -171,7 +184,14 @@ served() {
 }
 if (($# == 0)) && installed "libcurl, without its header (libcurl4-openssl-dev)" header curl/curl.h; then
   check "a server for libcurl" served
-  if begins httpd "$work/httpd" "$work/www" --ps 2; then check "libcurl" curl_works; else failed=$((failed + 1)); fi
+  if begins httpd "$work/httpd" "$work/www" --ps 2; then check "libcurl" curl_works http; else failed=$((failed + 1)); fi
+  if installed "libcurl with TLS, without openssl" certificate; then
+    if begins https "$python" posix/tests/https.py "$work/www" "$work/cert.pem" "$work/key.pem"; then
+      check "libcurl with TLS" curl_works https
+    else
+      failed=$((failed + 1))
+    fi
+  fi
 fi
 if (($# == 0)) && installed "hiredis, without its header (libhiredis-dev)" header hiredis/hiredis.h; then
   check "a server for hiredis" plain resp demo/resp/server.c

@@ -14,8 +14,8 @@
  *
  * and those that lock and unlock pthread mutexes and read-write locks, which it counts.
  *
- * They do what they do without it, until the program calls gmx_posix_enable; and from then on, too, on every thread that
- * runs no goroutine. On a goroutine a call that would wait parks the goroutine instead of blocking the thread.
+ * They do what they do without it, until the program calls gmx_posix_enable; and from then on, too, on every thread
+ * that runs no goroutine. On a goroutine a call that would wait parks the goroutine instead of blocking the thread.
  *
  *     if (gmx_posix_enable(GMX_POSIX_POLL | GMX_POSIX_NAMES) != GMX_OK) return; // for libpq and libcurl
  *

@@ -1,7 +1,8 @@
 //! Labels of steps and invariants, such as WAKE-S2: each that is cited is defined in one paper, and each that is
 //! defined is cited where the code does it.
 //!
-//! A paper is the head comment of a file in `src`. A list item or a row of a table that begins with a label defines it.
+//! A paper is the head comment of a file in `src` or `posix/src`. A list item or a row of a table that begins with a
+//! label defines it.
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -12,7 +13,7 @@ use std::fs;
 use std::ops::Range;
 
 /// Where labels are cited. This file has made-up ones.
-const PLACES: [&str; 6] = ["src/", "tests/", "ctests/", "ci/", "docs/", "HACKING.md"];
+const PLACES: [&str; 7] = ["src/", "posix/", "tests/", "ctests/", "ci/", "docs/", "HACKING.md"];
 const MYSELF: &str = "tests/labels.rs";
 
 /// What is written like a label, and names something else.
@@ -97,7 +98,7 @@ fn faults(files: &[(String, String)], uncited: &[(&str, &str)]) -> Vec<String> {
     let mut prefixes = BTreeMap::<String, BTreeSet<&str>>::new();
     let mut count = BTreeMap::<String, (usize, &str)>::new();
     for (name, text) in files {
-        for label in defined(text).into_iter().filter(|_| name.starts_with("src/")) {
+        for label in defined(text).into_iter().filter(|_| name.starts_with("src/") || name.starts_with("posix/src/")) {
             prefixes.entry(parts(&label).unwrap().0.to_string()).or_default().insert(name);
             papers.entry(label).or_default().push(name);
         }

@@ -3,17 +3,17 @@
  *
  *     pool CONNINFO [connections [goroutines [queries]]]
  *
- * libpq knows nothing of goroutines. It waits for the server in poll(2), which libgomax_posix makes a park: so 20 queries
- * that take long wait at the same time on a thread or two, and the code that asks reads as blocking code does.
+ * libpq knows nothing of goroutines. It waits for the server in poll(2), which libgomax_posix makes a park: so 20
+ * queries that take long wait at the same time on a thread or two, and the code that asks reads as blocking code does.
  *
  * How it works:
- *   - A connection is used by one goroutine at a time, as libpq demands. The pool is a channel of connections: to take one
- *     is to receive, and to give it back is to send.
+ *   - A connection is used by one goroutine at a time, as libpq demands. The pool is a channel of connections: to take
+ *     one is to receive, and to give it back is to send.
  *   - Each connection is opened by a goroutine of its own, all at the same time.
  *   - Each goroutine takes a connection for a transaction, and gives it back.
- *   - GMX_POSIX_POLL and GMX_POSIX_NAMES are on, and no other group. libpq sets its sockets to O_NONBLOCK, so poll is the
- *     only call in which it waits. None of its functions keeps the address of errno over a call of these two groups, as
- *     posix/errno_check.py tells. PQcancel is another matter: it connects and receives as blocking calls do.
+ *   - GMX_POSIX_POLL and GMX_POSIX_NAMES are on, and no other group. libpq sets its sockets to O_NONBLOCK, so poll is
+ *     the only call in which it waits. None of its functions keeps the address of errno over a call of these two
+ *     groups, as posix/errno_check.py tells. PQcancel is another matter: it connects and receives as blocking calls do.
  */
 #include <gomax_posix.h>
 

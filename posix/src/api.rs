@@ -20,7 +20,7 @@ const ALL: u32 = POLL | SOCKETS | FILES | SLEEP | NAMES | LOCKS;
 /// The groups that are on.
 static GROUPS: AtomicU32 = AtomicU32::new(0);
 
-/// Whether a call of this group is ours.
+/// Whether a call of this group is ours; otherwise it is passed on (SHIM-A1).
 #[inline(always)]
 pub fn is_active(group: u32) -> bool {
     // Relaxed: a call that runs beside gmx_posix_enable may go either way.
@@ -33,8 +33,8 @@ pub fn is_on() -> bool {
     GROUPS.load(Ordering::Relaxed) != 0
 }
 
-/// Switches groups of functions on, and all others off. Calls that wait already are not affected. A child of fork begins
-/// with all groups off.
+/// Switches groups of functions on, and all others off. Calls that wait already are not affected. A child of fork
+/// begins with all groups off.
 ///
 /// Blocks: never.
 /// Call from: every context; it does not start the runtime.

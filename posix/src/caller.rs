@@ -6,8 +6,8 @@
 //!
 //! # Protocol
 //! * CALLER-A1 When the loader has found libgomax, the bounds of its code are noted.
-//! * CALLER-A2 Each function that libgomax imports begins with a comparison of its return address with these bounds, and
-//!   goes to the next function if the caller lies between them.
+//! * CALLER-A2 Each function that libgomax imports begins with a comparison of its return address with these bounds,
+//!   and goes to the next function if the caller lies between them.
 //!
 //! Before CALLER-A1 the bounds are empty, and all groups are off.
 

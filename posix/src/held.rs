@@ -1,9 +1,9 @@
 //! Threads that a G must not leave: a count for each thread, and calls that stay on theirs.
 //!
 //! # Problem
-//! A G locks a mutex of the C library and then waits in a call that parks. Another G on the same thread wants the mutex:
-//! it blocks the thread, or, if the mutex is recursive, gets a lock that it must not have. The first G continues on
-//! another thread and unlocks there, which is not defined.
+//! A G locks a mutex of the C library and then waits in a call that parks. Another G on the same thread wants the
+//! mutex: it blocks the thread, or, if the mutex is recursive, gets a lock that it must not have. The first G
+//! continues on another thread and unlocks there, which is not defined.
 //!
 //! # Words
 //! `count`, a word of thread-local storage: how many locks this thread holds, and how many `gmx_posix_hold` have no
@@ -13,8 +13,8 @@
 //! * HELD-A1 Each function that locks a mutex or a read-write lock adds one on success, and each that unlocks takes one
 //!   away, on every thread, whether a group is on or not: so the count is right also for a lock that was taken before.
 //! * HELD-A2 `gmx_posix_hold` ties the G to its thread and adds one; `gmx_posix_release` does the reverse.
-//! * HELD-A3 A call that would park, and finds a count above zero, ties the G to its thread, gives the P away, and calls
-//!   the next function. The thread waits in the system, and runs no other G.
+//! * HELD-A3 A call that would park, and finds a count above zero, ties the G to its thread, gives the P away, and
+//!   calls the next function. The thread waits in the system, and runs no other G.
 //!
 //! # Invariants
 //! * HELD-I1 The count is changed on the thread that it belongs to, and read there.
@@ -85,6 +85,7 @@ pub fn take() {
 /// HELD-A3: makes a call that blocks the thread, and returns on the same thread. The P is given away where that is
 /// possible.
 pub fn on_thread<R>(call: impl FnOnce() -> R) -> R {
+    // HELD-I2
     if gmx::gmx_lock_os_thread() != gmx::OK {
         return call();
     }

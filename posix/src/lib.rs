@@ -1,8 +1,8 @@
 //! libgomax_posix: blocking calls of unmodified libraries park goroutines.
 //!
 //! # Problem
-//! libpq waits for its server in poll(2), hiredis in recv(2). On a goroutine such a call takes the thread, and with it a
-//! P for the rest of a slice. This library stands before the C library in the search order of the loader, so that
+//! libpq waits for its server in poll(2), hiredis in recv(2). On a goroutine such a call takes the thread, and with it
+//! a P for the rest of a slice. This library stands before the C library in the search order of the loader, so that
 //! these calls of every other library of the process come here.
 //!
 //! # Words
@@ -15,15 +15,16 @@
 //! | limits | what the caller has set: O_NONBLOCK, SO_RCVTIMEO, SO_SNDTIMEO ([`wait::Limits`]) |
 //!
 //! # Protocol
-//! * SHIM-A1 A call that is not active, or that libgomax makes ([`caller`]), goes to the next function, with its arguments as they are.
-//! * SHIM-A2 A call that is active is made without waiting: with MSG_DONTWAIT, or after poll(2) has found the descriptor
-//!   ready. If that gives a result, the call ends.
+//! * SHIM-A1 A call that is not active, or that libgomax makes ([`caller`]), goes to the next function, with its
+//!   arguments as they are.
+//! * SHIM-A2 A call that is active is made without waiting: with MSG_DONTWAIT, or after poll(2) has found the
+//!   descriptor ready. If that gives a result, the call ends.
 //! * SHIM-A3 The system would wait. Only now it is asked for the limits. A descriptor with O_NONBLOCK: EAGAIN.
 //! * SHIM-A4 If the thread is held, the next function is called; the P is given away meanwhile, and the G stays on the
 //!   thread.
 //! * SHIM-A5 Otherwise the G parks until the descriptor is ready or the time is over. Then SHIM-A2 again.
-//! * SHIM-A6 If the G cannot park here (it is pinned, it is in a syscall, the library has no memory), the next function is
-//!   called.
+//! * SHIM-A6 If the G cannot park here (it is pinned, it is in a syscall, the library has no memory), the next
+//!   function is called.
 //!
 //! # Invariants
 //! * SHIM-I1 No state is kept about a descriptor between two calls. Nothing can be stale when a descriptor is closed,

@@ -1,8 +1,8 @@
 //! Mutexes and read-write locks: they are the C library's, and counted here (HELD-A1).
 //!
-//! A G that waits for a lock blocks its thread. If the group of the locks is on, it gives its P away meanwhile: the owner
-//! may need the P to come to the unlock. Otherwise the P is taken from it at the end of its slice. The group is not for
-//! programs whose malloc locks such a mutex: libgomax, too, allocates, and such a call must not enter it again.
+//! A G that waits for a lock blocks its thread. If the group of the locks is on, it gives its P away meanwhile: the
+//! owner may need the P to come to the unlock. Otherwise the P is taken from it at the end of its slice. The group is
+//! not for programs whose malloc locks such a mutex: libgomax, too, allocates, and such a call must not enter it again.
 
 use crate::{api, held, next};
 use core::ffi::c_int;

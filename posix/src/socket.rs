@@ -51,6 +51,7 @@ pub fn would_wait(fd: c_int, way: Way, until: &mut Option<i64>) -> Then {
         return Then::Next;
     }
     match wait(fd, way.events, moment) {
+        // SHIM-I5
         End::Ready => Then::Again,
         End::TimedOut => Then::Ends(EAGAIN),
         End::Closed => Then::Ends(-(libc::EBADF as isize)),
@@ -77,8 +78,8 @@ pub fn once(fd: c_int, way: Way, now: impl Fn() -> isize, next: impl Fn() -> isi
     }
 }
 
-/// A call that moves all of `n` bytes, unless an error or the time ends it. `now` and `next` are told how many have been
-/// moved.
+/// A call that moves all of `n` bytes, unless an error or the time ends it. `now` and `next` are told how many have
+/// been moved.
 ///
 /// # Migrates
 pub fn all(fd: c_int, way: Way, n: usize, now: impl Fn(usize) -> isize, next: impl Fn(usize) -> isize) -> isize {
@@ -407,6 +408,7 @@ pub unsafe extern "C" fn connect(fd: c_int, addr: *const sockaddr, len: socklen_
     if !api::is_active(api::SOCKETS) || !matches!(sys::is_nonblocking(fd), Ok(false)) {
         return next();
     }
+    // SHIM-I2: without O_NONBLOCK the system waits until the connection is there.
     held::on_thread(next)
 }
 

@@ -11,14 +11,14 @@
 //! # Protocol
 //! The waiter:
 //! * WAIT-A1 opens a handle that borrows the descriptor, and enters its place in the list. If a closer's mark for the
-//!   number is there, the waiter does not wait, but lets others run, and then makes its call again: the number is closed,
-//!   or names another file, or will soon;
+//!   number is there, the waiter does not wait, but lets others run, and then makes its call again: the number is
+//!   closed, or names another file, or will soon;
 //! * WAIT-A2 waits for the handle;
 //! * WAIT-A3 takes its place out, and closes the handle.
 //!
 //! A caller of close, dup2 or dup3:
-//! * WAIT-B1 enters its mark in the list, copies the handles of the waiters for the number, and closes each: these waits
-//!   end with GMX_EBADF;
+//! * WAIT-B1 enters its mark in the list, copies the handles of the waiters for the number, and closes each: these
+//!   waits end with GMX_EBADF;
 //! * WAIT-B2 makes the call;
 //! * WAIT-B3 takes its mark out.
 //!
@@ -26,9 +26,10 @@
 //!
 //! # Invariants
 //! * WAIT-I1 A handle is never used again: to close one whose waiter has left meanwhile does nothing.
-//! * WAIT-I2 A place is in the list only while its call is between WAIT-A1 and WAIT-A3, or WAIT-B1 and WAIT-B3, and is read under the lock of
-//!   the bucket only.
-//! * WAIT-I3 No call of libgomax is made under the lock, and its holder is pinned: so it loses neither its P nor its turn.
+//! * WAIT-I2 A place is in the list only while its call is between WAIT-A1 and WAIT-A3, or WAIT-B1 and WAIT-B3, and is
+//!   read under the lock of the bucket only.
+//! * WAIT-I3 No call of libgomax is made under the lock, and its holder is pinned: so it loses neither its P nor its
+//!   turn.
 //! * WAIT-I4 A child of fork or vfork ends no wait of its parent's: it has another process id.
 //!
 //! If a descriptor is closed in the moment in which the first waiter of the program begins, the closer may not see the
@@ -61,7 +62,8 @@ pub enum Limits {
 }
 
 impl Limits {
-    /// SHIM-A3. `timeout` is SO_RCVTIMEO or SO_SNDTIMEO. Err: the descriptor is not open.
+    /// SHIM-A3, SHIM-I1: asked for before each wait, and not kept. `timeout` is SO_RCVTIMEO or SO_SNDTIMEO. Err: the
+    /// descriptor is not open.
     pub fn of(fd: c_int, timeout: c_int) -> Result<Limits, isize> {
         if sys::is_nonblocking(fd)? {
             return Ok(Limits::NonBlocking);

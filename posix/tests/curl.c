@@ -2,7 +2,8 @@
  * libcurl as it is, on goroutines:  curl URL SIZE
  *
  * URL is a file of SIZE bytes on a server. 100 Gs get it at the same time, each by an easy handle of its own; a server
- * that never answers ends a transfer by curl's own timeout; a server of the test sees all requests before it answers one.
+ * that never answers ends a transfer by curl's own timeout; a server of the test sees all requests before it answers
+ * one.
  */
 #include "shim.h"
 
@@ -24,6 +25,9 @@ static CURL *gets(const char *from, size_t *sum) {
   CHECK_EQ(curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L), CURLE_OK);
   CHECK_EQ(curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, counts), CURLE_OK);
   CHECK_EQ(curl_easy_setopt(curl, CURLOPT_WRITEDATA, sum), CURLE_OK);
+  /* The certificate is the test's own. */
+  CHECK_EQ(curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L), CURLE_OK);
+  CHECK_EQ(curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L), CURLE_OK);
   return curl;
 }
 static void succeeds(CURL *curl) {
@@ -72,7 +76,7 @@ static void asks(void *unused) {
 static void all_wait_at_the_same_time(void) {
   static const char answer[] = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok";
   gmx_g gs[GS];
-  int conns[GS], l = listener(&at, GS);
+  int conns[GS], l = listener(&at, GS), threads = count_threads();
   char request[1024];
   store(&done, 0);
   for (int i = 0; i < GS; i++) gs[i] = go_joinable(asks, NULL);
@@ -81,7 +85,7 @@ static void all_wait_at_the_same_time(void) {
     CHECK_CMP(recv(conns[i], request, sizeof request, 0), >, 0);
   }
   CHECK_EQ(load(&done), 0);
-  CHECK_CMP(count_threads(), <=, 24); /* names are none, so no call takes a thread of its own */
+  check_few_threads(threads);
   for (int i = 0; i < GS; i++) {
     CHECK_EQ(send(conns[i], answer, sizeof answer - 1, 0), sizeof answer - 1);
     close(conns[i]);

@@ -1,6 +1,6 @@
-/* errno of a call that parked and failed is right on the thread where the call returns; and in a function that keeps the
- * address of errno over the call, if the G is held or tied to its thread. `posix/errno_check.py` tells the two functions
- * apart (ci/posix.sh). */
+/* errno of a call that parked and failed is right on the thread where the call returns; and in a function that keeps
+ * the address of errno over the call, if the G is held or tied to its thread. `posix/errno_check.py` tells the two
+ * functions apart (ci/posix.sh). */
 #include "shim.h"
 
 #include <sys/time.h>

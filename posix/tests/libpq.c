@@ -1,8 +1,8 @@
 /*
  * libpq as it is, on goroutines:  libpq CONNINFO
  *
- * Sleeps, COPY in both directions, a cancel, notifications, and a server that ends a connection. ci/posix.sh runs it with a
- * server of its own.
+ * Sleeps, COPY in both directions, a cancel, notifications, and a server that ends a connection. ci/posix.sh runs it
+ * with a server of its own.
  */
 #include "shim.h"
 
@@ -54,7 +54,7 @@ static void all_queries_wait_at_the_same_time(void) {
   spin_until(number(conn, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'") == SLEEPERS);
   CHECK_EQ(load(&asleep), SLEEPERS);
   CHECK_EQ(load(&waking), 0);
-  CHECK_CMP(count_threads(), <=, threads + 2);
+  check_few_threads(threads);
   CHECK_EQ(number(conn, "SELECT 1 FROM (SELECT pg_advisory_unlock(1)) AS unlocked"), 1);
   join_all(gs, SLEEPERS);
   CHECK_EQ(load(&waking), SLEEPERS);

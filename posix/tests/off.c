@@ -1,5 +1,6 @@
-/* What the calls do where they are not ours: for strace (ci/posix.sh), which compares a program without libgomax_posix, one
- * in which no group is on, and one in which all are, on a thread that runs no G. Each calls close(-73) before and after. */
+/* What the calls do where they are not ours: for strace (ci/posix.sh), which compares a program without
+ * libgomax_posix, one in which no group is on, and one in which all are, on a thread that runs no G. Each calls
+ * close(-73) before and after. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>

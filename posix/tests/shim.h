@@ -2,7 +2,7 @@
  * Programs that are linked with libgomax_posix.
  *
  *   begin_parked begin_shared end_all   a runtime in which only a park lets another G run; one with many Ps; their end
- *   when_waiting                        waits until so many Gs wait for descriptors
+ *   when_waiting check_few_threads      waits until so many Gs wait for descriptors; no thread waits with them
  *   shim_pair                           two connected ends, without handles
  *   last_errno                          errno, in a function of its own
  */
@@ -37,6 +37,12 @@ CHECK_UNUSED static void begin_shared(int procs) {
 CHECK_UNUSED static void end_all(void) {
   CHECK_OK(gmx_posix_enable(0));
   ends_clean();
+}
+
+/* There are no more than two threads more. With slices there may be: a G that computes when its slice ends keeps its
+ * thread, and on a loaded machine many do. */
+CHECK_UNUSED static void check_few_threads(int before) {
+  if (shim_flags & GMX_CONFIG_PREEMPT_OFF) CHECK_CMP(count_threads(), <=, before + 2);
 }
 
 CHECK_UNUSED static void when_waiting(uint64_t n) { spin_until((uint64_t)sched_stats().io_waiting >= n); }

@@ -267,30 +267,45 @@ static void connect_is_refused(void) {
 
 /* ---- time and names ---- */
 
-static int order[8], slept;
+static gmx_cancel token;
 
-static void sleeps(void *ms) {
-  long n = (long)(intptr_t)ms;
-  struct timespec t = {0, n * 1000000}, left;
-  if (n % 3 == 0) CHECK_EQ(nanosleep(&t, &left), 0);
-  if (n % 3 == 1) CHECK_EQ(clock_nanosleep(CLOCK_REALTIME, 0, &t, NULL), 0);
-  if (n % 3 == 2) {
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    t.tv_nsec += n * 1000000;
-    t.tv_sec += t.tv_nsec / 1000000000;
-    t.tv_nsec %= 1000000000;
-    CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL), 0);
+static void sleeps(void *kind) {
+  struct timespec hour = {3600, 0}, left, then;
+  gmx_cancel before;
+  CHECK(clock_gettime(CLOCK_MONOTONIC, &then) == 0);
+  then.tv_sec += 3600;
+  CHECK_OK(gmx_cancel_use(token, &before));
+  switch ((int)(intptr_t)kind) {
+    case 0: CHECK_FAILS(nanosleep(&hour, &left), ECANCELED); break;
+    case 1: CHECK_EQ(clock_nanosleep(CLOCK_REALTIME, 0, &hour, NULL), ECANCELED); break;
+    case 2: CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL), ECANCELED); break;
+    case 3: CHECK_FAILS(usleep(3600000000u), ECANCELED); break;
+    default: CHECK_CMP(sleep(3600), >, 0); break;
   }
-  order[slept++] = (int)n;
+  CHECK_OK(gmx_cancel_use(before, &before));
 }
 
-static void sleepers_wake_in_their_order(void) {
-  static const int ms[] = {90, 60, 31, 5, 122};
+static void sleepers_park(void) {
   gmx_g gs[5];
-  for (int i = 0; i < 5; i++) gs[i] = go_joinable(sleeps, (void *)(intptr_t)ms[i]);
+  token = new_token(0, GMX_FOREVER);
+  for (int i = 0; i < 5; i++) gs[i] = go_joinable(sleeps, (void *)(intptr_t)i);
+  spin_until(waiting("sleep") == 5);
+  CHECK_OK(gmx_cancel_now(token));
   join_all(gs, 5);
-  CHECK_EQ(slept, 5);
-  for (int i = 1; i < 5; i++) CHECK_CMP(order[i - 1], <, order[i]);
+  CHECK_OK(gmx_cancel_free(token));
+}
+
+static void sleeps_last_as_long_as_they_should(void) {
+  struct timespec t = {0, 5000000}, left;
+  int64_t begin = check_now();
+  CHECK_EQ(nanosleep(&t, &left), 0);
+  CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL), 0);
+  CHECK_EQ(usleep(5000), 0);
+  CHECK_CMP(check_now() - begin, >=, 15 * MS);
+  CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+  t.tv_sec++;
+  CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL), 0);
+  CHECK_CMP(check_now(), >=, (int64_t)t.tv_sec * SECOND + t.tv_nsec);
   CHECK_EQ(sleep(0), 0);
   CHECK_EQ(usleep(1), 0);
   struct timespec wrong = {0, 1000000000};
@@ -341,7 +356,7 @@ static void a_thousand_wait_on_few_threads(void) {
     gs[i] = go_joinable(reads_own, (void *)i);
   }
   when_waiting(MANY);
-  CHECK_CMP(count_threads(), <=, before + 2);
+  check_few_threads(before);
   for (intptr_t i = 0; i < MANY; i++) {
     char c = (char)i;
     CHECK_EQ(write(ends[i][1], &c, 1), 1);
@@ -361,7 +376,8 @@ int main(void) {
   RUN_G(each_writer_parks);
   RUN_G(many_accept);
   RUN_G(connect_is_refused);
-  RUN_G(sleepers_wake_in_their_order);
+  RUN_G(sleepers_park);
+  RUN_G(sleeps_last_as_long_as_they_should);
   RUN_G(names_are_looked_up);
   RUN_G(a_thousand_wait_on_few_threads);
   end_all();
