@@ -264,10 +264,10 @@ static void exceptions() {
   std::size_t left = 0;
   for (int i = 0; i < 100; i++) {
     try {
-      gomax::scope all;
       two ab = connected();
       auto &a = ab.a, &b = ab.b;
       const auto listener = gomax::listener::tcp("127.0.0.1", "0");
+      gomax::scope all;
       all.go([&] { listener.accept(); });
       all.go([&] {
         gomax::yield();

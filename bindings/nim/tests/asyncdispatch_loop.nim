@@ -1,6 +1,6 @@
 ## A loop of asyncdispatch on a plain thread, and goroutines beside it.
 {.used.}
-import std/[unittest, asyncdispatch]
+import std/[unittest, asyncdispatch, strutils]
 import gomax, gomax/asyncloop
 
 type Node = ref object
@@ -42,7 +42,7 @@ suite "asyncdispatch":
       try:
         await asFuture(go fails("of a goroutine"))
         check false
-      except IOError as e: check e.msg == "of a goroutine"
+      except IOError as e: check e.msg.startsWith "of a goroutine" # in a debug build asyncdispatch adds a trace
       var many: seq[Future[int]]
       for i in 0 ..< 200: many.add asFuture(go fib(i mod 10))
       let all = await all(many)
@@ -79,7 +79,7 @@ suite "asyncdispatch":
       try:
         discard await asFuture(go asksRefused())
         check false
-      except LoopError as e: check e.msg == "KeyError: 1"
+      except LoopError as e: check e.msg.startsWith "KeyError: 1"
       try:
         discard await asFuture(go asksForLong())
         check false
