@@ -36,7 +36,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: build posix test demo bench stress sanitize miri models polls install install-polls uninstall header clean help
+.PHONY: docs build posix test demo bench stress sanitize miri models polls install install-polls uninstall header clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -104,6 +104,10 @@ install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake pa
 	install -m 644 $(DOCUMENTS) $(DESTDIR)$(DOCDIR)
 	$(if $(wildcard $(POSIX)),$(install_posix))
 	@packaging/ldconfig.sh "$(LIBDIR)" "$(DESTDIR)"
+
+docs: ## the site: documents and reference, with search, below target/site/html (Sphinx, from PyPI)
+	$(need_python)
+	ci/site.sh $(abspath $(TARGET_DIR))/site/html
 
 polls: ## the plugins that give code polls, for each GCC and Clang whose headers are there (COMPILERS="gcc-12 clang")
 	polls/build.sh $(TARGET_DIR)/polls
