@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the site of the documents and the reference, and looks at it in a browser, if there is one (chromium): the search
-# finds functions, and no page is wider than a phone. Sphinx takes a link that leads nowhere for an error.
+# Makes the site of the documents and the reference, and looks at it in a browser, if there is one (chromium): the
+# search finds functions, and no page is wider than a phone. Sphinx takes a link that leads nowhere for an error.
 #
-#   ci/site.sh              makes it below a temporary directory, and checks it; ends with `N passed, N failed, N skipped`
+#   ci/site.sh              makes it in a temporary directory, checks it, and ends with `N passed, N failed, N skipped`
 #   ci/site.sh DIRECTORY    makes it there, and says where its first page is
 #
 # Sphinx and its theme come from PyPI into target/site, unless $GMX_SPHINX says where sphinx-build is.
