@@ -26,7 +26,8 @@ static gmx_status sum_of_squares(long *sum) {
     status = gmx_chan_recv(squares, &square);
     if (status == GMX_OK) *sum += square;
   }
-  gmx_waitgroup_wait(&all); // the sender still uses the channel after its close
+  gmx_chan_close(squares); // after an error of ours: the sender gives up
+  gmx_waitgroup_wait(&all); // it has the channel until its end
   gmx_chan_free(squares);
   return status == GMX_ECLOSED ? GMX_OK : status; // closed is how it ends
 }
