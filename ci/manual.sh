@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes the manual pages from the header, and checks them: each exported function has one, each page that a page refers
-# to exists, the comments come through, and groff and mandoc, where they are installed, have nothing to say. Ends with
-# `N passed, N failed`.
+# to exists, the comments come through, and groff and mandoc, where they are installed, have nothing to say. Each function
+# has an example, and the programs of the examples compile without a warning and run. Ends with `N passed, N failed`.
+# Environment: GMX_LIB another libgomax.so than target/release's.
 source "$(dirname "$0")/lib.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+use_library
 man=$work/man
+flags=(-std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread -Iinclude -L"$work/lib" -lgomax)
 
 pages() { "${PYTHON:-python3}" packaging/manual/man.py include/gomax.h "$man"; }
 complete() {
@@ -28,7 +29,15 @@ contents() {
   local page=$man/man3/gmx_chan_send_timeout.3
   grep -q '^gmx_chan_send_timeout \\- ' "$page" && grep -q 'GMX_ETIMEDOUT' <(sed -n '/^.SH RETURN VALUE/,/^.SH CONTEXTS/p' "$page") &&
     grep -A1 '^\.B Cancellable' "$page" | grep -q '^yes\.' && grep -A1 '^\.B Call from' "$page" | grep -q 'foreign thread' &&
-    grep -q '^gmx_status gmx_pin\|gmx_pin(void)' "$man/man3/gmx_pin.3" && grep -q 'gmx_sema_acquire(&turn)' "$man/man3/gmx_sema_release_handoff.3"
+    grep -q '^gmx_status gmx_pin\|gmx_pin(void)' "$man/man3/gmx_pin.3" && grep -q 'gmx_sema_acquire(&turn)' "$man/man3/gmx_sema_release_handoff.3" &&
+    sed -n '/^.SH EXAMPLE/,/^.SH HISTORY/p' "$page" | grep -q 'gmx_chan_send_timeout(out'
+}
+# each trap names a page of a function that has to do with it
+traps() {
+  ! sed '/^\.SH TOOLS/,$d; /^\.RS/,/^\.RE/d' "$man/man7/gomax-traps.7" | awk '/^\.IP/ { getline; if (!/\\fR\(3\)/) print }' | grep .
+}
+run() { # COMPILER PROGRAM
+  "$1" -o "$work/program" "$2" "${flags[@]}" && (cd "$work" && timeout 60 ./program)
 }
 by_groff() {
   local said
@@ -46,6 +55,12 @@ check "each function has a page" complete
 check "each reference has a page" references
 check "comments come through" contents
 check "made again they are the same" same_again
+check "the traps name functions" traps
+check "each function has an example" "${PYTHON:-python3}" packaging/manual/examples.py include/gomax.h
+for program in packaging/manual/examples/*.c; do
+  for compiler in gcc clang; do start "${program##*/}: $compiler" run $compiler "$program"; done
+done
+settle
 if command -v groff >/dev/null; then check "groff" by_groff; fi
 if command -v mandoc >/dev/null; then check "mandoc" by_mandoc; fi
 summary

@@ -25,7 +25,7 @@ class Example:
 
     @property
     def calls(self):
-        text = re.sub(r'"(?:\\.|[^"\\])*"|//.*', "", "\n".join(self.code.lines))
+        text = re.sub(r'"(?:\\.|[^"\\])*"|//.*|/\*[\s\S]*?\*/', "", "\n".join(self.code.lines))
         return set(re.findall(r"\b(gmx_\w+)\(", text))
 
 

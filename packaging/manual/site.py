@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 
+import examples
 from header import LINES, Code, Items, read
 
 # The documents, in the order of the menu.
@@ -28,6 +29,7 @@ class Reference:
         self.functions = {f.name for s in self.sections for f in s.functions}
         self.types = {t.name for s in self.sections for t in s.things if t.kind == "type"}
         self.constants = {t.name for s in self.sections for t in s.things if t.kind == "constant"}
+        self.examples = examples.by_function(examples.read())
 
     def words(self, text):
         text = re.sub(r"([\\*`|])", r"\\\1", text)
@@ -65,7 +67,11 @@ class Reference:
             text = f.lines.get(label, default)
             if text:
                 lines += [f"   :{label}: {self.words(text)}"]
-        return lines + [""]
+        lines += [""]
+        for e in self.examples[f.name]:  # it stands once, at the first of its functions
+            lines += ["   .. rubric:: Example", ""]
+            lines += self.blocks([e.code] if e.names[0] == f.name else [f"See {e.names[0]}."], "   ")
+        return lines
 
     def thing(self, t):
         if t.kind == "type":

@@ -57,7 +57,8 @@ static gmx_status log_append(gmx_poll log, int64_t *end, struct log_head head, v
   return status; // after an error the next entry takes the same place
 }
 
-static bool log_read(gmx_poll log, int64_t at, struct log_head *head, void *to, size_t room) {
+static bool log_read(gmx_poll log, int64_t at, struct log_head *head, void *to,
+                     size_t room) {
   struct iovec parts[] = {{head, sizeof *head}, {to, room}};
   gmx_status n = gmx_preadv(log, parts, 2, at); // perhaps more than this entry
   return n >= (gmx_status)sizeof *head && (size_t)n - sizeof *head >= head->size;

@@ -19,7 +19,7 @@ static gmx_status start_with(int32_t procs, FILE *log) {
   config.report = report; // instead of stderr
   config.report_arg = log;
   status = gmx_init(&config);
-  return status == GMX_EBUSY ? GMX_OK : status; // it is up, with the options of another caller
+  return status == GMX_EBUSY ? GMX_OK : status; // it is up, with other options
 }
 /* end */
 
