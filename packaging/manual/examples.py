@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from header import Code, read as read_header
 
 DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "examples")
-EXAMPLE = re.compile(r"^/\* example: ([\w\s]+?) \*/\n(.*?)^/\* end \*/\n", re.S | re.M)
+EXAMPLE = re.compile(r"^/\* example: ([\w ]+?) \*/\n(.*?)^/\* end \*/\n", re.S | re.M)
 WIDTH, LENGTH = 92, 28  # of an example, in columns and in lines that are not empty
 
 

@@ -71,6 +71,7 @@ static void all(void *arg) {
   (void)arg;
   gmx_waitgroup group = GMX_WAITGROUP_INIT;
   for (int i = 0; i < 10; i++) assert(gmx_waitgroup_go(&group, pops, &sum) == GMX_OK);
+  while (gmx_cond_waiters(&stack.not_empty) < 10) gmx_yield();
   for (int i = 0; i < 10; i++) push(i);
   gmx_waitgroup_wait(&group);
   assert(sum == 45 && stack.n == 0);

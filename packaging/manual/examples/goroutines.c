@@ -299,8 +299,10 @@ static void all(void *cache_used) {
   assert(admit(same_buffer, NULL, 1) == GMX_EAGAIN);
 
   assert(gmx_waitgroup_go(&group, waits, NULL) == GMX_OK);
+  while (!atomic_load(&event.waiter)) gmx_yield();
   event_set(&event);
   assert(event_wait_timeout(&(struct event){0}, 0) == GMX_ETIMEDOUT);
+  while (!atomic_load(&later.waiter)) gmx_yield();
   event_set(&later);
   gmx_waitgroup_wait(&group);
   assert(waits_ended == 2);

@@ -30,7 +30,7 @@ static int tank_glance(int old) {
 /* end */
 
 /* example: gmx_rmutex_waiters */
-// A long change lets those in that wait, where nothing is half done.
+// A long change gives those that wait a chance, where nothing is half done.
 static gmx_status tank_fill(int n) {
   gmx_status status = gmx_rmutex_lock(&tank.lock, GMX_FOREVER);
   for (int i = 0; i < n && status == GMX_OK; i++) {
@@ -55,7 +55,10 @@ static void fills(void *arg) {
 static void all(void *arg) {
   (void)arg;
   gmx_waitgroup group = GMX_WAITGROUP_INIT;
+  assert(gmx_rmutex_lock(&tank.lock, GMX_FOREVER) == GMX_OK);
   assert(gmx_waitgroup_go(&group, fills, NULL) == GMX_OK && gmx_waitgroup_go(&group, fills, NULL) == GMX_OK);
+  while (gmx_rmutex_waiters(&tank.lock) < 2) gmx_yield();
+  gmx_rmutex_unlock(&tank.lock);
   gmx_waitgroup_wait(&group);
   assert(tank_glance(-1) == 100);
   tank.changed = overflows;
