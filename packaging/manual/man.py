@@ -104,7 +104,8 @@ class Manual:
         for label, default in LINES.items():
             if label not in ("Returns", "Since"):
                 lines += [".TP", f".B {label}", self.words(f.lines.get(label, default), f.name)]
-        lines += [".SH EXAMPLE", *self.text([e.code for e in self.examples[f.name]])]
+        if f.name in self.examples:
+            lines += [".SH EXAMPLE", *self.text([e.code for e in self.examples[f.name]])]
         lines += [".SH HISTORY", f"Since {f.lines.get('Since', LINES['Since'])}."]
         near = [f"\\fB{name}\\fR(3)" for name in self.neighbours(f, s)]
         self.add(FAMILY, f.name, lines + self.see_also([*near, f"\\fB{escape(s.slug)}\\fR(3)"]))
@@ -113,7 +114,7 @@ class Manual:
         """What the comment names and the examples call; of the section what names this one and what stands beside it, or all
         of a small one."""
         at = s.functions.index(f)
-        near = f.names | {name for e in self.examples[f.name] for name in e.calls}
+        near = f.names | {name for e in self.examples.get(f.name, []) for name in e.calls}
         near |= {g.name for i, g in enumerate(s.functions) if f.name in g.names or abs(i - at) == 1 or len(s.functions) <= 8}
         return [name for name in self.functions if name in near and name != f.name]
 

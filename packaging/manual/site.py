@@ -68,7 +68,7 @@ class Reference:
             if text:
                 lines += [f"   :{label}: {self.words(text)}"]
         lines += [""]
-        for e in self.examples[f.name]:  # it stands once, at the first of its functions
+        for e in self.examples.get(f.name, []):  # it stands once, at the first of its functions
             lines += ["   .. rubric:: Example", ""]
             lines += self.blocks([e.code] if e.names[0] == f.name else [f"See {e.names[0]}."], "   ")
         return lines
