@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the manual pages from the header, and checks them: each exported function has one, each page that a page refers
-# to exists, the comments come through, and groff and mandoc, where they are installed, have nothing to say. Each function
-# has an example, which calls it, and the programs of the examples compile without a warning and run, by gcc and by clang.
-# Ends with `N passed, N failed, N skipped`.
+# to exists, the comments come through, and groff and mandoc, where they are installed, have nothing to say. Each
+# function has an example, which calls it. The programs of the examples compile without a warning and run, by gcc and by
+# clang. Ends with `N passed, N failed, N skipped`.
 # Environment: GMX_LIB another libgomax.so than target/release's.
 source "$(dirname "$0")/lib.sh"
 use_library
