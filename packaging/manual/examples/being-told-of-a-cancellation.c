@@ -2,13 +2,14 @@
 #include <gomax.h>
 
 #include <assert.h>
+#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* example: gmx_cancel_chan */
 // Takes jobs until there are no more, or either of two tokens is canceled.
 static gmx_status work(gmx_chan *jobs, gmx_cancel mine, gmx_cancel server, int *done) {
-  gmx_chan *tired, *closing; // of a token: closed when it is canceled
+  gmx_chan *tired, *closing = NULL; // closed when the token is canceled
   gmx_status status = gmx_cancel_chan(mine, &tired);
   if (status != GMX_OK) return status;
   status = gmx_cancel_chan(server, &closing);
@@ -45,9 +46,10 @@ static gmx_status recv_cancellable(int fd, void *to, size_t n) {
   if (status != GMX_OK) return status; // GMX_ESTALE: there is none
   gmx_enter_syscall_blocking(); // a wait outside of the library, which no token ends
   ssize_t got = recv(fd, to, n, MSG_WAITALL);
+  if (got < 0) got = -errno; // before the goroutine may be on another thread
   gmx_exit_syscall();
   gmx_cancel_hook_stop(hook, &stopped);
-  if (!stopped) gmx_waitgroup_wait(&h.done); // it runs, or will: h must stay till then
+  if (!stopped) gmx_waitgroup_wait(&h.done); // it runs, or will: h must last
   return stopped ? (gmx_status)got : GMX_ECANCELED;
 }
 /* end */

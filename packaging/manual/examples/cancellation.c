@@ -35,11 +35,12 @@ static struct {
 
 static gmx_status service_start(void) {
   gmx_spawn_opts opts = {.flags = GMX_SPAWN_JOINABLE | GMX_SPAWN_INHERIT};
+  gmx_cancel before = 0;
   gmx_status status = gmx_cancel_new(0, GMX_FOREVER, &service.token);
-  if (status == GMX_OK) gmx_cancel_use(service.token, NULL); // what the four inherit
+  if (status == GMX_OK) gmx_cancel_use(service.token, &before); // what the four inherit
   for (int i = 0; i < 4 && status == GMX_OK; i++)
     status = gmx_spawn_with(&opts, serve, NULL, &service.g[i]);
-  gmx_cancel_use(0, NULL);
+  gmx_cancel_use(before, NULL);
   return status;
 }
 
@@ -85,17 +86,13 @@ static gmx_status collatz(uint64_t *n, uint64_t *steps) {
 }
 /* end */
 
-static bool interrupted_by_user(void) { return true; }
-
 /* example: gmx_cancel_locks */
 // For an interpreter: a signal cancels its token, and must end a wait for a lock too.
 static gmx_status lock_interruptible(gmx_mutex *lock) {
-  for (;;) {
-    bool before = gmx_cancel_locks(true);
-    gmx_status status = gmx_mutex_lock(lock);
-    gmx_cancel_locks(before); // other code does not look at what a lock returns
-    if (status != GMX_ECANCELED || interrupted_by_user()) return status;
-  }
+  bool before = gmx_cancel_locks(true);
+  gmx_status status = gmx_mutex_lock(lock); // GMX_ECANCELED: it is not locked
+  gmx_cancel_locks(before); // other code does not look at what a lock returns
+  return status;
 }
 /* end */
 

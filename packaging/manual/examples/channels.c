@@ -108,7 +108,7 @@ static gmx_status watch(gmx_chan *heartbeats, int *beats, int64_t longest_pause)
 static _Atomic long dropped;
 
 /* example: gmx_chan_send_timeout */
-// Measurements are dropped rather than that they hold up the one that measures.
+// Drops a measurement rather than hold up the goroutine that measures.
 static gmx_status publish(gmx_chan *out, double value) {
   gmx_status status = gmx_chan_send_timeout(out, &value, 1000000);
   if (status == GMX_ETIMEDOUT) dropped++; // nothing was sent

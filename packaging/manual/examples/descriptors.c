@@ -84,6 +84,8 @@ static int give_away(gmx_poll conn) {
 /* end */
 
 /* example: gmx_wait_fd */
+#include <gomax_errno.h> // after a wait the usual errno may be that of another thread
+
 // Waits for an eventfd of another library, which closes it itself.
 static gmx_status next_event(int fd, uint64_t *count, int64_t timeout) {
   uint32_t ready;

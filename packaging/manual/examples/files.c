@@ -92,7 +92,8 @@ static int64_t size_of(const char *path) {
 /* end */
 
 /* example: gmx_mkdir */
-static gmx_status make_path(char *path) { // changes it, and changes it back
+// For "a/b/file" makes the directories a and a/b. Changes path, and changes it back.
+static gmx_status make_path(char *path) {
   gmx_status status = GMX_OK;
   for (char *at = path; status == GMX_OK && (at = strchr(at + 1, '/')) != NULL; *at = '/') {
     *at = 0;

@@ -33,7 +33,7 @@ static int open_any_port(gmx_poll *socket) {
   if (getsockname(gmx_poll_fd(*socket), (struct sockaddr *)&at, &len) == 0)
     return ntohs(at.sin_port);
   gmx_close(*socket);
-  return -errno;
+  return GMX_EBADF;
 }
 /* end */
 

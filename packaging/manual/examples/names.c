@@ -10,7 +10,7 @@
 /* example: gmx_getaddrinfo */
 #include <netdb.h>
 
-// Prints the first address of a host as a number.
+// Writes the first address of a host, as a number.
 static gmx_status first_address(const char *host, char *to, size_t size) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
   gmx_status status = gmx_getaddrinfo(host, NULL, &hints, &list, 5000000000);

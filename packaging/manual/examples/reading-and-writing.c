@@ -83,17 +83,17 @@ static bool speaks_tls(gmx_poll conn) {
 /* example: gmx_send */
 #include <sys/socket.h>
 
-// Sends what fits at once, and forgets the rest: a slow viewer misses frames.
-static gmx_status send_what_fits(gmx_poll viewer, const char *frame, size_t n) {
-  gmx_status sent = gmx_send(viewer, frame, n, 0, 0); // gmx_write sends all, and waits
-  return sent == GMX_ETIMEDOUT ? 0 : sent;            // no room at all
+// Sends as much as there is room for, and does not wait. The caller keeps the rest.
+static gmx_status send_some(gmx_poll conn, const char *text, size_t n) {
+  gmx_status sent = gmx_send(conn, text, n, 0, 0); // gmx_write would send all
+  return sent == GMX_ETIMEDOUT ? 0 : sent;         // no room at all
 }
 /* end */
 
 /* example: gmx_recvmsg */
 #include <sys/socket.h>
 
-// A datagram that is longer than the buffer is cut: only recvmsg tells.
+// A datagram that is longer than the buffer is cut; msg_flags tell it.
 static gmx_status recv_whole(gmx_poll socket, void *to, size_t room) {
   struct iovec part = {to, room};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -162,11 +162,11 @@ static void all(void *arg) {
   assert(write_message(a, body, 4) == GMX_OK && read_message(b, text, 3, &n) == GMX_EMSGSIZE);
   assert(!speaks_tls(b) && gmx_read(b, text, 100, 0) == 4);
   text[0] = 22;
-  assert(send_what_fits(a, text, 1) == 1 && speaks_tls(b) && speaks_tls(b));
+  assert(send_some(a, text, 1) == 1 && speaks_tls(b) && speaks_tls(b));
   assert(gmx_poll_shutdown(a, SHUT_WR) == GMX_OK && gmx_read(b, text, 100, 0) == 1);
   assert(read_message(b, text, sizeof text, &n) == GMX_ECLOSED);
   char *much = calloc(1, 1 << 22);
-  assert(send_what_fits(b, much, 1 << 22) > 0 && send_what_fits(b, much, 1) == 0);
+  assert(send_some(b, much, 1 << 22) > 0 && send_some(b, much, 1) == 0);
   free(much);
   gmx_close(a);
   gmx_close(b);

@@ -34,7 +34,7 @@ static gmx_status fetch_all(struct page *pages, int n, int64_t timeout) {
   for (int i = 0; i < n && status == GMX_OK; i++)
     status = gmx_scope_spawn(scope, fetch_page, &pages[i]);
   gmx_status first; // the first error of the goroutines, or GMX_OK
-  gmx_status left = gmx_scope_leave(scope, GMX_FOREVER, &first); // pages are free now
+  gmx_status left = gmx_scope_leave(scope, GMX_FOREVER, &first); // no goroutine uses pages now
   if (left != GMX_OK) return left;
   return status != GMX_OK ? status : first;
 }
@@ -60,7 +60,8 @@ static gmx_status read_words(char *text, char *to) {
   if (status == GMX_OK) status = gmx_scope_spawn(scope, send_words, text);
   while (status == GMX_OK) // GMX_ECLOSED at the end, GMX_ECANCELED after a failure
     if ((status = gmx_chan_recv(words, to)) == GMX_OK) to++;
-  if (gmx_scope_leave(scope, GMX_FOREVER, &first) != GMX_OK) return GMX_EBUSY;
+  gmx_status left = gmx_scope_leave(scope, GMX_FOREVER, &first);
+  if (left != GMX_OK) return left;
   return first != GMX_OK ? first : status == GMX_ECLOSED ? GMX_OK : status;
 }
 /* end */

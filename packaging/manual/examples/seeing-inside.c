@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* example: gmx_read_sched_stats */
-// What a program shows to its monitoring. It costs the goroutines nothing.
+// What a program shows to its monitoring. Nothing stops for it.
 static gmx_status print_metrics(FILE *to) {
   gmx_sched_stats s = GMX_SCHED_STATS_INIT;
   gmx_status status = gmx_read_sched_stats(&s);

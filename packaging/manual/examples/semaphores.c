@@ -45,7 +45,7 @@ static char printed[10];
 static void print_page(char name) { printed[strlen(printed)] = name; }
 
 /* example: gmx_sema_release_handoff */
-static uint32_t printer;
+static uint32_t printer = 1;
 
 // Others that wait get the printer between two pages, and not after the last one.
 static gmx_status print_pages(char name, int n) {
@@ -106,7 +106,7 @@ static void all(void *arg) {
   gmx_waitgroup_wait(&group);
   assert(started == 2);
 
-  assert(gmx_waitgroup_go(&group, long_job, NULL) == GMX_OK);
+  assert(gmx_sema_acquire(&printer) == GMX_OK && gmx_waitgroup_go(&group, long_job, NULL) == GMX_OK);
   while (gmx_sema_waiters(&printer) < 1) gmx_yield();
   assert(gmx_waitgroup_go(&group, short_job, NULL) == GMX_OK);
   while (gmx_sema_waiters(&printer) < 2) gmx_yield();

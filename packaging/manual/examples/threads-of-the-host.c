@@ -4,21 +4,21 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdint.h>
 
-static gmx_key seen;
+static long sum;
+static void handle(long job) {
+  assert(gmx_self() != 0);
+  sum += job;
+}
 
 /* example: gmx_attach_thread gmx_detach_thread */
 // A thread that another library has made, and that serves for long.
 static void *serve(void *jobs) {
-  long job, *done = NULL;
-  if (gmx_attach_thread() != GMX_OK) return NULL; // the thread continues without a G
-  while (gmx_chan_recv(jobs, &job) == GMX_OK) {
-    done = (long *)((intptr_t)gmx_key_get(seen) + job); // needs a goroutine, as pins do
-    if (gmx_key_set(seen, done) != GMX_OK) break;
-  }
-  gmx_detach_thread(); // now its P goes to others; they had it in each wait already
-  return done;
+  if (gmx_attach_thread() != GMX_OK) return NULL;
+  for (long job; gmx_chan_recv(jobs, &job) == GMX_OK;)
+    handle(job); // code for goroutines: it may pin, park, and have values under keys
+  gmx_detach_thread(); // the P goes to others, as it did in each wait
+  return NULL;
 }
 /* end */
 
@@ -52,13 +52,11 @@ static void *audio(void *unused) {
 
 int main(void) {
   pthread_t thread;
-  void *sum;
   gmx_chan *jobs;
-  assert(gmx_key_create(NULL, &seen) == GMX_OK && gmx_chan_new(sizeof(long), 3, &jobs) == GMX_OK);
+  assert(gmx_chan_new(sizeof(long), 3, &jobs) == GMX_OK);
   for (long i = 1; i <= 3; i++) assert(gmx_chan_send(jobs, &i) == GMX_OK);
   gmx_chan_close(jobs);
-  assert(pthread_create(&thread, NULL, serve, jobs) == 0 && pthread_join(thread, &sum) == 0);
-  assert((intptr_t)sum == 6);
+  assert(pthread_create(&thread, NULL, serve, jobs) == 0 && pthread_join(thread, NULL) == 0 && sum == 6);
   gmx_chan_free(jobs);
 
   assert(pthread_create(&thread, NULL, audio, NULL) == 0 && pthread_join(thread, NULL) == 0);

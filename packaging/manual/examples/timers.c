@@ -46,9 +46,9 @@ static gmx_status session_begin(struct session *s, int64_t idle) {
 static bool session_used(struct session *s, int64_t idle) {
   bool stopped;
   gmx_timer_stop(s->idle, &stopped);
-  if (!stopped) return false; // too late: close_idle has begun
-  if (gmx_timer_reset(s->idle, idle, 0, NULL) != GMX_OK) close_idle(s); // no memory
-  return true;
+  if (stopped && gmx_timer_reset(s->idle, idle, 0, NULL) == GMX_OK) return true;
+  if (stopped) close_idle(s); // no memory for the timer
+  return false; // it is closed, or close_idle has begun
 }
 
 static void session_end(struct session *s) {
@@ -83,7 +83,7 @@ static gmx_status save_changes(gmx_chan *changes, int64_t pause) {
 /* end */
 
 /* example: gmx_after */
-// Waits for the first of two answers, and for both together no longer than timeout.
+// Waits for two answers, which come in any order, no longer than timeout in all.
 static gmx_status both(gmx_chan *one, gmx_chan *two, long answer[2], int64_t timeout) {
   gmx_chan *late; // gets its value once: one moment for several selects
   gmx_status status = gmx_after(timeout, &late);
@@ -117,7 +117,7 @@ static gmx_status print_loads(int64_t period) {
     if (atomic_load(&load) < 2) // less is new when there is little load
       status = gmx_ticker_reset(ticker, 10 * period, NULL);
   }
-  gmx_timer_free(ticker, NULL); // stops it; the channel is freed by itself
+  gmx_timer_free(ticker, NULL); // stops it; the channel remains
   gmx_chan_free(ticks);
   return status;
 }
