@@ -170,7 +170,7 @@ class Manual:
                 by.setdefault(f.lines.get("Call from", LINES["Call from"]).rstrip("."), []).append(f.name)
         for where, names in sorted(by.items(), key=lambda x: -len(x[1])):
             lines += [".TP", f".B {escape(where)}", ", ".join(f"\\fB{n}\\fR(3)" for n in names)]
-        self.add(OVERVIEW, "gomax-contexts", lines + [".SH SEE ALSO", "\\fBgomax\\fR(7)"])
+        self.add(OVERVIEW, "gomax-contexts", lines + [".SH SEE ALSO", "\\fBgomax\\-traps\\fR(7),", "\\fBgomax\\fR(7)"])
 
     def inline(self, text):
         """A text in Markdown: code and what is strong in bold, links as their texts."""
