@@ -34,7 +34,7 @@ static gmx_status fetch_all(struct page *pages, int n, int64_t timeout) {
   for (int i = 0; i < n && status == GMX_OK; i++)
     status = gmx_scope_spawn(scope, fetch_page, &pages[i]);
   gmx_status first; // the first error of the goroutines, or GMX_OK
-  gmx_status left = gmx_scope_leave(scope, GMX_FOREVER, &first); // no goroutine uses pages now
+  gmx_status left = gmx_scope_leave(scope, GMX_FOREVER, &first); // pages are ours again
   if (left != GMX_OK) return left;
   return status != GMX_OK ? status : first;
 }
