@@ -134,7 +134,7 @@ words() { # the Rust code of a document calls only names that FILE has
   ((n >= 10 && bad == 0))
 }
 
-here() { # what stands as code in the columns "here" is in a header, except settings of the environment and of the system
+here() { # FILE N: the code in its columns "here", N names at least, is in a header
   local name bad=0 n=0
   for name in $(sed 's/\\|//g' "$1" | awk -F '|' '
     !/^\|/ { at = 0; next }
@@ -144,6 +144,12 @@ here() { # what stands as code in the columns "here" is in a header, except sett
     grep -qw -- "$name" include/*.h include/*.hpp || { echo "$name"; bad=1; }
   done
   ((n >= $2 && bad == 0))
+}
+
+every() { # function of gomax.h stands in FILE
+  local functions
+  functions=$(grep -oE '^(GMX_MUST_USE )?GMX_API [^;(]*\(' include/gomax.h | grep -oE 'gmx_[a-z0-9_]+\(' | tr -d '(' | sort -u)
+  [[ $(wc -l <<<"$functions") -gt 200 ]] && ! comm -23 <(echo "$functions") <(grep -oE '\bgmx_[a-z0-9_]+' "$1" | sort -u) | grep .
 }
 
 ranks() { # the table of lock ranks is that of src/sync/rank.rs
@@ -164,6 +170,7 @@ for document in "${documents[@]}"; do
 done
 check "HACKING.md: lock ranks" ranks
 check "docs/coming-from.md: what takes the place of what" here docs/coming-from.md 100
+check "docs/functions.md: every function" every docs/functions.md
 check "docs/tour.md: functions" places docs/tour.md 50
 check "docs/measurements.md: constants" constants docs/measurements.md 40
 check "docs/measurements.md: where it is cited" cited docs/measurements.md
