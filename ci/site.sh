@@ -69,6 +69,7 @@ by_purpose() {
 
 check "the site is made, and every link leads somewhere" make_site
 check "each function is found by its purpose" by_purpose
+check "links within a page lead there" grep -q '<p><a class="reference internal" href="#begin-and-end">' "$out/docs/functions.html"
 check "no page needs a network" no_network
 if [[ -n $browser ]]; then
   check "the search finds a function" finds gmx_select gomax-channels

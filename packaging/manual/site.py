@@ -113,8 +113,8 @@ def document(root, path, out, reference):
         text = file.read()
 
     def link(found):
-        to = os.path.join(root, os.path.dirname(path), found[2].split("#")[0])
-        return found[1] if os.path.isdir(to) else found[0]
+        to = found[2].split("#")[0]
+        return found[1] if to and os.path.isdir(os.path.join(root, os.path.dirname(path), to)) else found[0]
 
     text = re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", link, text)
     with open(out, "w", encoding="utf-8") as file:
