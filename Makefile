@@ -99,7 +99,7 @@ install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake pa
 	$(call fill,packaging/gomax.pc.in,$(LIBDIR)/pkgconfig/gomax.pc)
 	$(call fill,packaging/gomaxConfig.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfig.cmake)
 	$(call fill,packaging/gomaxConfigVersion.cmake.in,$(LIBDIR)/cmake/gomax/gomaxConfigVersion.cmake)
-	$(PYTHON) packaging/manual/man.py include/gomax.h $(DESTDIR)$(MANDIR) docs/functions.md
+	$(PYTHON) packaging/manual/man.py include/gomax.h $(DESTDIR)$(MANDIR)
 	install -d $(DESTDIR)$(DOCDIR)
 	install -m 644 $(DOCUMENTS) $(DESTDIR)$(DOCDIR)
 	$(if $(wildcard $(POSIX)),$(install_posix))

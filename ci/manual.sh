@@ -7,7 +7,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 man=$work/man
 
-pages() { "${PYTHON:-python3}" packaging/manual/man.py include/gomax.h "$man" docs/functions.md; }
+pages() { "${PYTHON:-python3}" packaging/manual/man.py include/gomax.h "$man"; }
 complete() {
   local missing
   missing=$(sed -n 's/^GMX.*GMX_API .*\b\(gmx_[a-z0-9_]*\)(.*/\1/p; s/^GMX_API .*\b\(gmx_[a-z0-9_]*\)(.*/\1/p' include/gomax.h |
@@ -45,7 +45,7 @@ by_groff() {
 # (a page has the version instead of a date: it does not change from day to day)
 by_mandoc() { ! mandoc -T lint -W warning "$man"/man?/* | grep -v 'missing date'; }
 same_again() {
-  "${PYTHON:-python3}" packaging/manual/man.py include/gomax.h "$work/again" docs/functions.md && diff -r "$man" "$work/again"
+  "${PYTHON:-python3}" packaging/manual/man.py include/gomax.h "$work/again" && diff -r "$man" "$work/again"
 }
 
 check "the pages are made" pages

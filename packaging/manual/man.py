@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the manual pages of libgomax: man.py gomax.h OUT functions.md
+"""Writes the manual pages of libgomax: man.py gomax.h OUT
 
 OUT/man3 gets a page for each function, and one for each section of the header, with its types and constants and links
 from their names; OUT/man7 gets gomax(7), the words and the rules for all functions, gomax-contexts(7), the contexts and
-which functions may be called in each, and gomax-functions(7), the tables of functions.md.
+which functions may be called in each, and gomax-functions(7), the tables of docs/functions.md.
 """
 import os
 import re
@@ -186,7 +186,8 @@ class Manual:
 
 
 def main():
-    with open(sys.argv[1], encoding="utf-8") as header, open(sys.argv[3], encoding="utf-8") as document:
+    top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+    with open(sys.argv[1], encoding="utf-8") as header, open(os.path.join(top, "docs/functions.md"), encoding="utf-8") as document:
         pages = Manual(header.read()).all(document.read())
     for path, text in pages.items():
         path = os.path.join(sys.argv[2], path)
