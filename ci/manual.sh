@@ -52,6 +52,13 @@ by_gcc() { # PROGRAM
       within && $1 ~ /^[0-9]/ { for (i = 1; i <= n; i++) if (index($0, name[i] "(")) called[name[i]] = 1 }
       END { exit bad }' example.c.gcov
 }
+# gomax-functions(7) leads to the page of each function
+by_purpose() {
+  local page
+  for page in "$man"/man3/gmx_*.3; do
+    ! grep -q '^\.SH CONTEXTS' "$page" || grep -qF "\\fB$(basename "$page" .3)\\fR(3)" "$man/man7/gomax-functions.7" || { basename "$page"; return 1; }
+  done
+}
 by_groff() {
   local said
   said=$(cd "$man" && groff -man -ww -z -Tutf8 man?/* 2>&1)
@@ -67,6 +74,7 @@ check "the pages are made" pages
 check "each function has a page" complete
 check "each reference has a page" references
 check "comments come through" contents
+check "each function is found by its purpose" by_purpose
 check "made again they are the same" same_again
 check "the traps name functions" traps
 check "each function has an example" "${PYTHON:-python3}" packaging/manual/examples.py include/gomax.h

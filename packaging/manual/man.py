@@ -3,7 +3,8 @@
 
 OUT/man3 gets a page for each function, and one for each section of the header, with its types and constants and links
 from their names; OUT/man7 gets gomax(7), the words and the rules for all functions; gomax-contexts(7), the contexts and
-which functions may be called in each; and gomax-traps(7), which is docs/traps.md.
+which functions may be called in each; gomax-functions(7), the tables of docs/functions.md; and gomax-traps(7), which is
+docs/traps.md.
 """
 import os
 import re
@@ -12,8 +13,9 @@ import sys
 import examples
 from header import LINES, Code, Items, read
 
-TRAPS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/traps.md")
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 FAMILY, OVERVIEW = "3", "7"
+OVERVIEWS = ("gomax-functions", "gomax-contexts", "gomax-traps", "gomax")
 
 
 def escape(text):
@@ -80,8 +82,8 @@ class Manual:
         return [f'.\\" Made from gomax.h.', f'.TH {name} {section} "" "gomax {self.version}" "{topic}"', ".SH NAME",
                 f"{name} \\- {escape(brief)}", ".SH LIBRARY", "libgomax (\\fI\\-lgomax\\fR)"]
 
-    def see_also(self, names):
-        last = [*names, "\\fBgomax\\-contexts\\fR(7)", "\\fBgomax\\-traps\\fR(7)", "\\fBgomax\\fR(7)"]
+    def see_also(self, own, names=()):
+        last = [*names, *(f"\\fB{escape(name)}\\fR(7)" for name in OVERVIEWS if name != own)]
         return [".SH SEE ALSO", *[n + "," for n in last[:-1]], last[-1]]
 
     def add(self, section, name, lines):
@@ -108,7 +110,7 @@ class Manual:
             lines += [".SH EXAMPLE", *self.text([e.code for e in self.examples[f.name]])]
         lines += [".SH HISTORY", f"Since {f.lines.get('Since', LINES['Since'])}."]
         near = [f"\\fB{name}\\fR(3)" for name in self.neighbours(f, s)]
-        self.add(FAMILY, f.name, lines + self.see_also([*near, f"\\fB{escape(s.slug)}\\fR(3)"]))
+        self.add(FAMILY, f.name, lines + self.see_also(f.name, [*near, f"\\fB{escape(s.slug)}\\fR(3)"]))
 
     def neighbours(self, f, s):
         """What the comment names and the examples call; of the section what names this one and what stands beside it, or all
@@ -141,7 +143,7 @@ class Manual:
             lines += [".SH FUNCTIONS"]
             for f in s.functions:
                 lines += [".TP", f"\\fB{f.name}\\fR(3)", self.words(f.brief, f.name)]
-        self.add(FAMILY, s.slug, lines + self.see_also([]))
+        self.add(FAMILY, s.slug, lines + self.see_also(s.slug))
 
     def overview(self):
         title, *rest = self.head
@@ -161,7 +163,7 @@ class Manual:
         for s in self.sections:
             if s.things:
                 lines += [".TP", f"\\fB{escape(s.slug)}\\fR(3)", f"{escape(s.name)}: " + ", ".join(f.name for f in s.functions)]
-        self.add(OVERVIEW, "gomax", lines + [".SH SEE ALSO", "\\fBgomax\\-contexts\\fR(7),", "\\fBgomax\\-traps\\fR(7)"])
+        self.add(OVERVIEW, "gomax", lines + self.see_also("gomax"))
         lines = self.begin("gomax-contexts", OVERVIEW, "where the functions of libgomax may be called", "Overview")
         lines += [".SH DESCRIPTION", *[x for p in contexts for x in self.of_head(parts[p])], ".SH FUNCTIONS"]
         by = {}
@@ -170,7 +172,7 @@ class Manual:
                 by.setdefault(f.lines.get("Call from", LINES["Call from"]).rstrip("."), []).append(f.name)
         for where, names in sorted(by.items(), key=lambda x: -len(x[1])):
             lines += [".TP", f".B {escape(where)}", ", ".join(f"\\fB{n}\\fR(3)" for n in names)]
-        self.add(OVERVIEW, "gomax-contexts", lines + [".SH SEE ALSO", "\\fBgomax\\-traps\\fR(7),", "\\fBgomax\\fR(7)"])
+        self.add(OVERVIEW, "gomax-contexts", lines + self.see_also("gomax-contexts"))
 
     def inline(self, text):
         """A text in Markdown: code and what is strong in bold, links as their texts."""
@@ -203,12 +205,22 @@ class Manual:
                 lines += [".IP \\(bu 2", self.inline(text[2:])]
             else:
                 lines += [".PP", self.inline(text)]
-        self.add(OVERVIEW, "gomax-traps", lines + [".SH SEE ALSO", "\\fBgomax\\-contexts\\fR(7),", "\\fBgomax\\fR(7)"])
+        self.add(OVERVIEW, "gomax-traps", lines + self.see_also("gomax-traps"))
+
+    def by_purpose(self, document):
+        lines = self.begin("gomax-functions", OVERVIEW, "the functions of libgomax by their purpose", "Overview")
+        for line in document.split("\n"):
+            row = re.match(r"\| (.+) \| (.+) \|$", line)
+            if line.startswith("## "):
+                lines += [f".SH {line[3:].upper()}"]
+            elif row and row[1] != "to":
+                lines += [".TP", escape(row[1]), self.words(re.sub(r"`|\[|\]\([^)]*\)", "", row[2]))]
+        self.add(OVERVIEW, "gomax-functions", lines + self.see_also("gomax-functions"))
 
     def all(self):
         self.overview()
-        with open(TRAPS, encoding="utf-8") as file:
-            self.traps(file.read())
+        self.by_purpose(document("functions"))
+        self.traps(document("traps"))
         for s in self.sections:
             if s.things:
                 self.family(s)
@@ -217,9 +229,14 @@ class Manual:
         return self.pages
 
 
+def document(name):
+    with open(os.path.join(TOP, "docs", f"{name}.md"), encoding="utf-8") as file:
+        return file.read()
+
+
 def main():
-    with open(sys.argv[1], encoding="utf-8") as file:
-        pages = Manual(file.read()).all()
+    with open(sys.argv[1], encoding="utf-8") as header:
+        pages = Manual(header.read()).all()
     for path, text in pages.items():
         path = os.path.join(sys.argv[2], path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
