@@ -85,8 +85,8 @@ def faults(header):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         found = list(faults(file.read()))
-    print("\n".join(found))
-    sys.exit(bool(found))
+    if found:
+        sys.exit("\n".join(found))
 
 
 if __name__ == "__main__":
