@@ -1,0 +1,57 @@
+/* What the programs of this folder share: a check, work on many goroutines, and what it costs. */
+#include <gomax.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MUST(ok) ((ok) ? (void)0 : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #ok), exit(1)))
+
+struct each {
+  void (*work)(int i);
+  int i;
+  gmx_waitgroup *ends;
+};
+
+static void each_begins(void *arg) {
+  struct each e = *(struct each *)arg;
+  e.work(e.i);
+  MUST(gmx_waitgroup_done(e.ends) == GMX_OK);
+}
+
+/* Runs work(0), work(1) to work(n - 1), each on a goroutine with a stack of so many bytes, and waits for all. */
+static inline void each(int n, size_t stack_size, void (*work)(int i)) {
+  gmx_spawn_opts room = GMX_SPAWN_OPTS_INIT;
+  room.stack_size = stack_size;
+  gmx_waitgroup ends = GMX_WAITGROUP_INIT;
+  struct each *all = calloc((size_t)n, sizeof *all);
+  MUST(all && gmx_waitgroup_add(&ends, n) == GMX_OK);
+  for (int i = 0; i < n; i++) {
+    all[i] = (struct each){work, i, &ends};
+    MUST(gmx_spawn_with(&room, each_begins, &all[i], NULL) == GMX_OK);
+  }
+  MUST(gmx_waitgroup_wait(&ends) == GMX_OK);
+  free(all);
+}
+
+/* The CPU time of the process, in milliseconds. */
+static inline double cpu_ms(void) {
+  struct timespec t;
+  MUST(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Prints the least CPU time of five rounds of work(0) to work(n - 1): on this thread if the stack is 0, else by each. */
+static inline void costs(const char *what, int n, size_t stack_size, void (*work)(int i)) {
+  double least = 0;
+  for (int round = 0; round < 5; round++) {
+    double begin = cpu_ms();
+    if (stack_size) each(n, stack_size, work);
+    else
+      for (int i = 0; i < n; i++) work(i);
+    double took = cpu_ms() - begin;
+    if (round == 0 || took < least) least = took;
+  }
+  printf("%-40s %8.1f ms\n", what, least);
+}
