@@ -31,13 +31,19 @@ static duk_ret_t polls(duk_context *js) {
 }
 
 static const char script[] =
+    "function many(s) { return new Array(20000).join(s); }\n"
+    "function limited(f) {\n" /* f goes as deep as Duktape lets it */
+    "  try { f(); } catch (e) { if (e instanceof RangeError) return; throw e; }\n"
+    "  throw new Error('no limit: ' + f);\n"
+    "}\n"
     "function deep(n) { return [n].map(function (n) { return deep(n + 1); })[0]; }\n"
-    "var why = '';\n"
-    "try { deep(1); } catch (e) { why = String(e); }\n" /* as deep as Duktape lets it */
-    "if (why.indexOf('RangeError') < 0) throw new Error('no limit: ' + why);\n"
-    "var sum = 0;\n"
+    "limited(function () { deep(1); });\n"
+    "limited(function () { eval(many('[')); });\n"
+    "limited(function () { JSON.parse(many('[')); });\n"
+    "limited(function () { new RegExp(many('(')); });\n"
+    "limited(function () { /^(?:x|y)*$/.test(many('x')); });\n"
+    "var sum = 0, why = '';\n"
     "for (var i = 1; i <= 20000; i++) { sum += i % me; if (i % 1000 == 0) poll(); }\n"
-    "why = '';\n"
     "try { sleep(1); throw new Error('after a wait'); } catch (e) { why = e.message; }\n"
     "if (why != 'after a wait') throw new Error(why);\n"
     "JSON.parse(JSON.stringify({sum: [sum]})).sum[0]\n";
@@ -69,8 +75,12 @@ static void computes(int i) {
 }
 
 static void run(void *arg) {
-  if (arg) costs("goroutines", 8, STACK, computes);
-  else each(HEAPS, STACK, runs);
+  if (arg) {
+    costs("goroutines", 8, STACK, computes);
+    stack_used("as deep as Duktape lets a script", 8 * STACK, runs);
+  } else {
+    each(HEAPS, STACK, runs);
+  }
 }
 
 int main(int argc, char **argv) {

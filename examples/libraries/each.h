@@ -55,3 +55,30 @@ static inline void costs(const char *what, int n, size_t stack_size, void (*work
   }
   printf("%-40s %8.1f ms\n", what, least);
 }
+
+struct painter {
+  void (*work)(int i);
+  size_t used;
+};
+
+static void paints(void *arg) {
+  struct painter *p = arg;
+  void *lo, *hi;
+  MUST(gmx_stack_bounds(&lo, &hi) == GMX_OK);
+  volatile unsigned char *at, *top = (unsigned char *)__builtin_frame_address(0) - 1024; /* below this frame */
+  for (at = lo; at < top; at++) *at = 0xc5;
+  p->work(0);
+  for (at = lo; at < top && *at == 0xc5; at++) {
+  }
+  p->used = (size_t)((char *)hi - (char *)at);
+}
+
+/* Prints how much of its stack a goroutine uses that runs work(0). */
+static inline void stack_used(const char *what, size_t stack_size, void (*work)(int i)) {
+  struct painter p = {work, 0};
+  gmx_spawn_opts room = GMX_SPAWN_OPTS_INIT;
+  room.stack_size = stack_size, room.flags = GMX_SPAWN_JOINABLE;
+  gmx_g g;
+  MUST(gmx_spawn_with(&room, paints, &p, &g) == GMX_OK && gmx_join(g, GMX_FOREVER) == GMX_OK);
+  printf("%-40s %8zu KiB of stack\n", what, p.used >> 10);
+}

@@ -11,13 +11,13 @@
  * Lua recurses in C where a C function calls Lua, as string.gsub and pcall do: up to 200 times (LUAI_MAXCCALLS). That
  * takes most of 512 KiB of stack. Calls from Lua to Lua take none.
  *
- *   cc lua.c -lgomax -llua5.4 && ./a.out
+ *   cc lua.c -lgomax $(pkg-config --cflags --libs lua5.4) && ./a.out
  */
 #include "each.h"
 
-#include <lua5.4/lauxlib.h>
-#include <lua5.4/lua.h>
-#include <lua5.4/lualib.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
 
 enum { STATES = 24, STACK = 512 << 10 };
 
@@ -95,6 +95,9 @@ static void run(void *arg) {
   if (arg) {
     costs("goroutines", 8, STACK, without_hook);
     costs("goroutines, a hook that polls", 8, STACK, with_hook);
+    MUST(gmx_chan_new(sizeof(lua_Integer), 1, &results) == GMX_OK);
+    stack_used("as deep as Lua lets a script", 8 * STACK, runs);
+    MUST(gmx_chan_free(results) == GMX_OK);
     return;
   }
   MUST(gmx_chan_new(sizeof(lua_Integer), 0, &results) == GMX_OK && gmx_spawn(adds_up, NULL) == GMX_OK);

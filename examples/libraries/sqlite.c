@@ -2,10 +2,11 @@
  * SQLite on goroutines, in the two ways that are right:  sqlite [cost]
  *
  * SQLite locks recursive mutexes, and calls the system and the functions of the program while it holds them. A pthread
- * mutex belongs to a thread, so a goroutine that waits there returns on another thread and cannot unlock it.
+ * mutex belongs to a thread; so no goroutine may wait there.
  *
- * 1. Brackets. Each call of SQLite runs in gmx_blocking, on a thread that has no P. SQLite waits as on a thread: there
- *    its busy handler sleeps by nanosleep, and nothing in the bracket waits on the goroutine.
+ * 1. Brackets. Each call of SQLite stands between gmx_enter_syscall and gmx_exit_syscall. SQLite waits as on a thread,
+ *    also for a lock of its file, and others have the P. Its callbacks must not wait as goroutines: libgomax refuses it
+ *    (GMX_EINSYSCALL).
  * 2. Mutexes of goroutines. SQLite is given gmx_rmutex for its mutexes and gmx_sleep for its sleep. Its calls need no
  *    bracket, and must not have one: gmx_rmutex_lock is not allowed there. Busy handlers and functions may wait.
  *
@@ -25,47 +26,30 @@ static char directory[] = "/tmp/sqlite-XXXXXX", file[sizeof directory + 8];
 
 /* ---- a bracket for each call ---- */
 
-struct call {
-  sqlite3 *db;
-  const char *sql;
-  int result;
-};
+#define BRACKET(call)                       \
+  __extension__({                           \
+    MUST(gmx_enter_syscall() == GMX_OK);    \
+    int r_ = (call);                        \
+    MUST(gmx_exit_syscall() == GMX_OK);     \
+    r_; /* perhaps on another thread now */ \
+  })
 
-static void calls(void *arg) {
-  struct call *c = arg;
-  if (c->sql) c->result = sqlite3_exec(c->db, c->sql, NULL, NULL, NULL);
-  else if (c->db) c->result = sqlite3_close(c->db);
-  else c->result = sqlite3_open(file, &c->db);
-}
-
-static sqlite3 *opens_in_bracket(void) {
-  struct call c = {NULL, NULL, SQLITE_OK};
-  MUST(gmx_blocking(calls, &c) == GMX_OK && c.result == SQLITE_OK);
-  return c.db;
-}
-
-static void in_bracket(sqlite3 *db, const char *sql) { /* sql NULL: closes it */
-  struct call c = {db, sql, SQLITE_OK};
-  MUST(gmx_blocking(calls, &c) == GMX_OK && c.result == SQLITE_OK);
-}
-
-static int sleeps_on_the_thread(void *arg, int before) {
-  (void)arg, (void)before;
-  nanosleep(&(struct timespec){0, 1000000}, NULL);
-  return 1; /* try again */
+static void in_bracket(sqlite3 *db, const char *sql) {
+  MUST(BRACKET(sqlite3_exec(db, sql, NULL, NULL, NULL)) == SQLITE_OK);
 }
 
 static void adds_in_brackets(int i) {
   (void)i;
-  sqlite3 *db = opens_in_bracket();
-  sqlite3_busy_handler(db, sleeps_on_the_thread, NULL);
+  sqlite3 *db;
+  MUST(BRACKET(sqlite3_open(file, &db)) == SQLITE_OK);
+  sqlite3_busy_timeout(db, INT_MAX); /* SQLite sleeps on the thread */
   in_bracket(db, "PRAGMA synchronous = OFF");
   for (int n = 0; n < ADDS; n++) { /* between the calls SQLite holds no mutex: each may be on another thread */
     in_bracket(db, "BEGIN IMMEDIATE");
     in_bracket(db, "UPDATE total SET n = n + 1");
     in_bracket(db, "COMMIT");
   }
-  in_bracket(db, NULL);
+  MUST(BRACKET(sqlite3_close(db)) == SQLITE_OK);
 }
 
 /* ---- mutexes and sleeps of goroutines ---- */
@@ -167,29 +151,32 @@ static int count(void) {
 
 static void run(void *arg) {
   if (arg) {
+    costs("goroutines, as it is", 8, STACK, fills_plain);
     costs("goroutines, a bracket for each call", 8, STACK, fills_in_brackets);
     use_goroutines();
     costs("goroutines, gmx_rmutex", 8, STACK, fills_plain);
     return;
   }
-  sqlite3 *db = opens_in_bracket();
-  in_bracket(db, "CREATE TABLE total (n); INSERT INTO total VALUES (0)");
-  in_bracket(db, NULL);
+  sqlite3 *db;
+  MUST(sqlite3_open(file, &db) == SQLITE_OK); /* nothing to wait for yet */
+  run_sql(db, "CREATE TABLE total (n); INSERT INTO total VALUES (0)");
+  MUST(sqlite3_close(db) == SQLITE_OK);
   each(WRITERS, STACK, adds_in_brackets);
 
   use_goroutines();
-  MUST(count() == WRITERS * ADDS);
-  each(WRITERS, STACK, adds);
-  MUST(count() == 2 * WRITERS * ADDS);
-
   MUST(sqlite3_open(":memory:", &shared) == SQLITE_OK);
   MUST(sqlite3_create_function(shared, "alone", 0, SQLITE_UTF8, NULL, alone, NULL, NULL) == SQLITE_OK);
   each(WRITERS, STACK, asks_alone);
-  MUST(sqlite3_close(shared) == SQLITE_OK && sqlite3_shutdown() == SQLITE_OK);
+  MUST(sqlite3_close(shared) == SQLITE_OK);
+
+  MUST(count() == WRITERS * ADDS);
+  each(WRITERS, STACK, adds);
+  MUST(count() == 2 * WRITERS * ADDS && sqlite3_shutdown() == SQLITE_OK);
 }
 
 int main(int argc, char **argv) {
   bool cost = argc > 1 && strcmp(argv[1], "cost") == 0;
+  MUST(sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK); /* saves a lock for each malloc */
   if (cost) costs("a thread", 8, 0, fills_plain);
   MUST(mkdtemp(directory));
   snprintf(file, sizeof file, "%s/db", directory);
