@@ -98,7 +98,9 @@ static void threads_so_far(void) {
 }
 
 static void run(void *arg) {
-  MUST(gmx_chan_new(sizeof(struct job *), 0, &jobs) == GMX_OK && gmx_spawn(runs_jobs, NULL) == GMX_OK);
+  gmx_waitgroup server = GMX_WAITGROUP_INIT;
+  MUST(gmx_chan_new(sizeof(struct job *), 0, &jobs) == GMX_OK);
+  MUST(gmx_waitgroup_go(&server, runs_jobs, NULL) == GMX_OK);
   if (arg) {
     costs("goroutines, one for the regions", GOROUTINES, STACK, by_the_one), threads_so_far();
     costs("goroutines, as it is", GOROUTINES, STACK, as_it_is), threads_so_far();
@@ -107,14 +109,14 @@ static void run(void *arg) {
     each(GOROUTINES, STACK, by_the_one);
     MUST(atomic_load(&in_teams) == TEAM);
   }
-  MUST(gmx_chan_close(jobs) == GMX_OK);
+  MUST(gmx_chan_close(jobs) == GMX_OK && gmx_waitgroup_wait(&server) == GMX_OK && gmx_chan_free(jobs) == GMX_OK);
 }
 
 int main(int argc, char **argv) {
   bool cost = argc > 1 && strcmp(argv[1], "cost") == 0;
   for (int i = 0; i < N; i++) expected += i % 7;
   if (cost) costs("a thread", GOROUTINES, 0, as_it_is), threads_so_far();
-  MUST(gmx_main(run, cost ? &cost : NULL) == GMX_OK && gmx_shutdown(GMX_FOREVER) == GMX_OK);
+  MUST(gmx_main(run, cost ? &cost : NULL) == GMX_OK);
   if (!cost) printf("%d regions, a team of %d\n", 5 * GOROUTINES, TEAM);
   return 0;
 }
