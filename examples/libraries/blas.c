@@ -69,6 +69,7 @@ static void run(void *arg) {
   if (arg) {
     costs("goroutines, in turn, its threads", GOROUTINES, STACK, in_turn);
     costs("goroutines, all its threads", GOROUTINES, STACK, as_it_is);
+    stack_used("a product", STACK, as_it_is);
   } else {
     each(GOROUTINES, STACK, in_turn);
   }

@@ -1,5 +1,5 @@
 /*
- * libcurl on goroutines, by its multi interface:  curl
+ * libcurl on goroutines, by its multi interface:  curl [cost]
  *
  * curl_easy_perform waits in poll(2), which takes a thread. `performs` is the same call for a goroutine: libcurl says
  * which sockets it watches and when it wants to be called again, and the goroutine waits for that by gmx_poll_many,
@@ -100,29 +100,31 @@ static size_t counts(char *data, size_t size, size_t n, void *arg) {
   return size * n;
 }
 
-static void fetches(int i) {
+static void fetches(int i, bool parks) {
   struct transfers t;
+  CURL *easy = curl_easy_init();
+  MUST(easy);
   transfers_begin(&t);
   for (int n = 0; n < TRANSFERS; n++) {
     size_t wanted = (size_t)i * 5000 + (size_t)n, got = 0;
+    long new = 0;
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%d/%zu", port, wanted);
-    CURL *easy = curl_easy_init();
-    MUST(easy);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L); /* a signal belongs to the process */
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, 30L);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, counts);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &got);
-    long new = 0;
-    MUST(performs(&t, easy) == CURLE_OK && got == wanted);
+    MUST((parks ? performs(&t, easy) : curl_easy_perform(easy)) == CURLE_OK && got == wanted);
     MUST(curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &new) == CURLE_OK);
     atomic_fetch_add(&connections, new);
-    curl_easy_cleanup(easy);
   }
+  curl_easy_cleanup(easy);
   curl_multi_cleanup(t.multi);
 }
+static void fetches_by_multi(int i) { fetches(i, true); }
+static void fetches_by_easy(int i) { fetches(i, false); }
 
 /* ---- a server ---- */
 
@@ -152,7 +154,6 @@ static void serves(void *arg) {
 }
 
 static void run(void *arg) {
-  (void)arg;
   gmx_poll listener;
   struct sockaddr_in at;
   socklen_t len = sizeof at;
@@ -161,15 +162,22 @@ static void run(void *arg) {
   MUST(getsockname(gmx_poll_fd(listener), (struct sockaddr *)&at, &len) == 0);
   port = ntohs(at.sin_port);
   MUST(gmx_spawn(serves, (void *)(uintptr_t)listener) == GMX_OK);
-  each(CLIENTS, STACK, fetches);
+  if (arg) {
+    costs("goroutines, the multi interface", CLIENTS, STACK, fetches_by_multi);
+    costs("goroutines, curl_easy_perform", CLIENTS, STACK, fetches_by_easy);
+    stack_used("a transfer", STACK, fetches_by_multi);
+  } else {
+    each(CLIENTS, STACK, fetches_by_multi);
+    MUST(atomic_load(&connections) == CLIENTS);
+  }
   gmx_close(listener);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  bool cost = argc > 1 && strcmp(argv[1], "cost") == 0;
   MUST(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK); /* before the first goroutine */
-  MUST(gmx_main(run, NULL) == GMX_OK && gmx_shutdown(GMX_FOREVER) == GMX_OK);
+  MUST(gmx_main(run, cost ? &cost : NULL) == GMX_OK && gmx_shutdown(GMX_FOREVER) == GMX_OK);
   curl_global_cleanup();
-  printf("%d transfers by %ld connections\n", CLIENTS * TRANSFERS, atomic_load(&connections));
-  MUST(atomic_load(&connections) == CLIENTS);
+  if (!cost) printf("%d transfers by %ld connections\n", CLIENTS * TRANSFERS, atomic_load(&connections));
   return 0;
 }

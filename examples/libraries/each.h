@@ -42,7 +42,7 @@ static inline double cpu_ms(void) {
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-/* Prints the least CPU time of five rounds of work(0) to work(n - 1): on this thread if the stack is 0, else by each. */
+/* Prints the least CPU time of five rounds of work(0) to work(n - 1): by each, or on this thread if the stack is 0. */
 static inline void costs(const char *what, int n, size_t stack_size, void (*work)(int i)) {
   double least = 0;
   for (int round = 0; round < 5; round++) {

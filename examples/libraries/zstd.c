@@ -41,7 +41,8 @@ static void compresses(void *arg) {
 }
 
 static void there_and_back(size_t size, unsigned seed, int workers) {
-  struct job j = {ZSTD_createCCtx(), text(size, seed), size, ZSTD_compressBound(size), 0, malloc(ZSTD_compressBound(size))};
+  size_t room = ZSTD_compressBound(size);
+  struct job j = {ZSTD_createCCtx(), text(size, seed), size, room, 0, malloc(room)};
   ZSTD_DCtx *back = ZSTD_createDCtx();
   char *again = malloc(size);
   MUST(j.with && j.to && back && again);
@@ -62,6 +63,7 @@ static void with_workers(int i) { there_and_back(LONG, (unsigned)i, 2); }
 static void run(void *arg) {
   if (arg) {
     costs("goroutines", GOROUTINES, STACK, without_workers);
+    stack_used("a text there and back", STACK, without_workers);
     return;
   }
   each(GOROUTINES, STACK, without_workers);
