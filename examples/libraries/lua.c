@@ -5,8 +5,8 @@
  * goroutine may wait in a C function that Lua calls, and return on another thread. An error of Lua is a longjmp within
  * the stack of the goroutine, which is allowed, also over a wait.
  *
- * A hook for every 1000 instructions calls gmx_safepoint: so a stop of the world does not wait for the end of a script,
- * and a script lets others run without the timer signal.
+ * A hook for every 1000 instructions calls gmx_safepoint, so a stop of the world does not wait for the end of a script.
+ * It slows scripts down: a program that never stops the world does without.
  *
  * Lua recurses in C where a C function calls Lua, as string.gsub and pcall do: up to 200 times (LUAI_MAXCCALLS). That
  * takes most of 512 KiB of stack. Calls from Lua to Lua take none.

@@ -7,7 +7,7 @@
  *
  *   PTHREAD_MUTEX_RECURSIVE    lets all of them in
  *   PTHREAD_MUTEX_ERRORCHECK   tells: EDEADLK. Use it to find such a place
- *   PTHREAD_MUTEX_NORMAL       would hang here: the thread waits for itself
+ *   PTHREAD_MUTEX_NORMAL       would hang here: without preemption the thread waits for itself
  *   gmx_rmutex                 belongs to a goroutine, and excludes the others
  *
  * std::recursive_mutex, GRecMutex, flockfile and the mutexes of SQLite are of the first kind.

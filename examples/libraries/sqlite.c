@@ -93,6 +93,13 @@ static int sleeps_on_the_goroutine(void *arg, int before) {
   return gmx_sleep(1000000) == GMX_OK; /* 0, which ends the call with SQLITE_BUSY, if the token is canceled */
 }
 
+/* So a stop of the world does not wait for the end of a long statement. It may park, so it is for the second way only. */
+static int polls(void *unused) {
+  (void)unused;
+  gmx_safepoint();
+  return 0; /* SQLite continues */
+}
+
 static void run_sql(sqlite3 *db, const char *sql) { MUST(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK); }
 
 static void adds(int i) {
@@ -100,6 +107,7 @@ static void adds(int i) {
   MUST(sqlite3_open(file, &db) == SQLITE_OK);
   if (i % 2) sqlite3_busy_handler(db, sleeps_on_the_goroutine, NULL);
   else sqlite3_busy_timeout(db, INT_MAX); /* SQLite's own handler, which calls xSleep */
+  sqlite3_progress_handler(db, 1000, polls, NULL);
   run_sql(db, "PRAGMA synchronous = OFF");
   for (int n = 0; n < ADDS; n++) {
     run_sql(db, "BEGIN IMMEDIATE; UPDATE total SET n = n + 1");
