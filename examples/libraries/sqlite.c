@@ -93,7 +93,7 @@ static int sleeps_on_the_goroutine(void *arg, int before) {
   return gmx_sleep(1000000) == GMX_OK; /* 0, which ends the call with SQLITE_BUSY, if the token is canceled */
 }
 
-/* So a stop of the world does not wait for the end of a long statement. It may park, so it is for the second way only. */
+/* With it a stop of the world does not wait for the end of a statement. It may park: for the second way only. */
 static int polls(void *unused) {
   (void)unused;
   gmx_safepoint();
