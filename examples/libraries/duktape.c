@@ -16,7 +16,7 @@
 
 #include <duktape.h>
 
-enum { HEAPS = 16, STACK = 2 << 20 };
+enum { HEAPS = 6, STACK = 2 << 20 };
 
 /* sleep(ms): the heap and its goroutine wait, others run. */
 static duk_ret_t sleeps(duk_context *js) {
