@@ -14,6 +14,7 @@ pub mod main_g;
 pub mod notify;
 mod nudge;
 pub mod report;
+pub mod strict;
 pub mod trouble;
 
 use crate::block::{fd, post, process};
@@ -190,6 +191,7 @@ fn load() -> bool {
     }
     sys::stderr::remember();
     let debug = Environment::read().debug;
+    strict::set(debug.strict);
     sys::heap::choose(debug.malloc.unwrap_or_else(sys::checker::is_there));
     host::look_for_cxx(debug.cxx);
     sys::at_load();

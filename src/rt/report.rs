@@ -153,6 +153,15 @@ fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     Ok(())
 }
 
+/// `goroutine 7 "name" in work (program+0x1234)`.
+pub fn g_call(out: &mut Text, gp: GRef) -> fmt::Result {
+    g_name(out, gp)?;
+    if gp.has(gflag::FOREIGN) {
+        return out.write_str(" (thread of the host)");
+    }
+    write!(out, " in {}", Code(spawn::call_of(gp).0))
+}
+
 /// Names a goroutine that computes and calls nothing of the library.
 pub fn hog(hog: &Hog) {
     let mut out = Text::new();
