@@ -48,7 +48,14 @@ fn functions(to: &Path) -> io::Result<()> {
     println!("cargo:rerun-if-changed=src/capi");
     let mut files = fs::read_dir("src/capi")?.map(|f| Ok(f?.path())).collect::<io::Result<Vec<_>>>()?;
     files.sort();
-    let mut all = String::new();
+    struct Row {
+        place: String,
+        name: String,
+        from: String,
+        whys: Vec<String>,
+        like: Option<String>,
+    }
+    let mut rows = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file)?;
         let mut doc = String::new();
@@ -59,32 +66,52 @@ fn functions(to: &Path) -> io::Result<()> {
                 let begins = SECTIONS.iter().any(|section| words.starts_with(section));
                 doc.push_str(if begins { "\n" } else { " " });
                 doc.push_str(words);
-            } else if let Some((before, after)) = line.split_once("fn ")
-                && before.split(' ').all(|w| w.is_empty() || ["pub", "pub(super)", "unsafe", "extern", "\"C\"", "const"].contains(&w))
-            {
-                let name = after.split(['(', '<']).next().unwrap_or(after);
-                let exported = before.contains("extern") && name.starts_with("gmx_");
+            } else if let Some(name) = function(line) {
+                let exported = line.contains("extern ") && name.starts_with("gmx_");
                 let section = |of| doc.lines().find_map(|line| line.strip_prefix(of)).unwrap_or_default().trim();
                 let returns = section("Returns:").replace(", GMX_", "; GMX_").replace(", and GMX_", "; GMX_");
+                let like =
+                    returns.split_once("as gmx_").map(|(_, rest)| rest.split(|c: char| !is_word(c)).next().unwrap());
                 // "GMX_EINVAL if m is NULL", also with a comma or a colon behind the status.
                 let why = |part: &str| {
                     let (status, words) = part.trim().trim_end_matches('.').split_once(' ')?;
                     let status = status.trim_end_matches([',', ':']);
-                    WRONG.contains(&status).then(|| format!("{status} {words}"))
+                    (WRONG.contains(&status) && !words.starts_with("as gmx_")).then(|| format!("{status} {words}"))
                 };
-                let whys: Vec<_> = returns.split(';').filter_map(why).collect();
-                all += file.file_name().unwrap().to_str().unwrap();
-                all += &match exported {
-                    true => format!("\t{}\t{name}\t{}\t{}\n", i + 1, section("Call from:").trim_end_matches('.'), whys.join(";")),
-                    false => format!("\t{}\t\t\t\n", i + 1),
-                };
+                rows.push(Row {
+                    place: format!("{}\t{}", file.file_name().unwrap().to_str().unwrap(), i + 1),
+                    name: if exported { name.to_string() } else { String::new() },
+                    from: section("Call from:").trim_end_matches('.').to_string(),
+                    whys: returns.split(';').filter_map(why).collect(),
+                    like: like.map(|rest| format!("gmx_{rest}")),
+                });
                 doc.clear();
             } else if !line.starts_with('#') {
                 doc.clear();
             }
         }
     }
+    let mut all = String::new();
+    for row in &rows {
+        // What it says itself comes first.
+        let like = rows.iter().filter(|other| row.like.as_ref() == Some(&other.name)).flat_map(|other| &other.whys);
+        let whys: Vec<_> = row.whys.iter().chain(like).map(String::as_str).collect();
+        let (from, whys) = if row.name.is_empty() { ("", String::new()) } else { (&row.from[..], whys.join(";")) };
+        all += &format!("{}\t{}\t{from}\t{whys}\n", row.place, row.name);
+    }
     fs::write(to, all)
+}
+
+/// The name of the function that begins in this line.
+fn function(line: &str) -> Option<&str> {
+    const BEFORE: [&str; 6] = ["pub", "pub(super)", "unsafe", "extern", "\"C\"", "const"];
+    let (before, after) = line.split_once("fn ")?;
+    let begins = before.split_whitespace().all(|word| BEFORE.contains(&word));
+    begins.then(|| after.split(|c| !is_word(c)).next().unwrap())
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// Writes what cargo-c cannot make, as it is to lie below the prefix: the CMake package and the gdb script, as `make

@@ -1,11 +1,14 @@
 /* timeout: 180 */
 /* env: GMX_MAXPROCS=3 */
+/* env: GMXDEBUG=strict=1 */
 /*
  * Calls every function of the header in every context. A call that the context allows works; any other returns its
  * status and changes nothing.
  *
  * The table below is the test. A row is a call, a column is a context, and a cell is the status that the call must
  * return. `n_a` means that the call is not made there: it would wait forever, or not return.
+ *
+ * GMXDEBUG=strict=1 reports each kind of wrong call once, with the name of the function that was called.
  */
 #include "gs.h"
 #include "objects.h"
@@ -1912,12 +1915,42 @@ static void look(struct seen *seen, const struct fixture *f) {
 
 static int wrong; /* cells of the table */
 
+/* ---- the reports of wrong calls ---- */
+
+static struct {
+  const struct row *row; /* whose call was reported */
+  char function[48], status[24];
+} reports[1024];
+static uint32_t nreports;
+static const struct row *called;
+
+static void hears(void *arg, const char *text, size_t len) {
+  (void)arg;
+  char line[160];
+  size_t n = len < sizeof line - 1 ? len : sizeof line - 1;
+  memcpy(line, text, n);
+  line[n] = 0;
+  uint32_t i = __atomic_fetch_add(&nreports, 1, __ATOMIC_ACQ_REL);
+  CHECK_CMP(i, <, 1024);
+  if (sscanf(line, "libgomax: wrong call: %47s returns %23s", reports[i].function, reports[i].status) != 2 || !called)
+    FAIL("reported: %s", line);
+  reports[i].row = called;
+}
+
+static bool is_wrong_call(gmx_status s) {
+  return s == inval || s == perm || s == badf || s == dlock || s == stale || s == notg || s == insys;
+}
+
+/* ---- the calls ---- */
+
 static void probe(void *arg) {
   const struct probe *p = arg;
   struct seen before, after;
   gmx_status want = p->row->want[p->column];
   look(&before, p->f);
+  called = p->row;
   gmx_status got = p->row->call(p->f);
+  called = NULL;
   look(&after, p->f);
   if (got != want) {
     bump(&wrong);
@@ -2075,6 +2108,51 @@ static void every_call_in_every_place(void) {
   for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) every_call_in(&places[i]);
 }
 
+/* Whether this row calls this function: mutex_lock_null calls gmx_mutex_lock. */
+static bool is_of(const char *row, const char *function) {
+  size_t n = strlen(function) - 4;
+  return strncmp(row, function + 4, n) == 0 && (row[n] == 0 || row[n] == '_');
+}
+
+/* A row whose name does not begin with its function, or that calls several. */
+static bool has_another_name(const char *row) {
+  static const char *const names[] = {"file_", "paths_", "self_and_goid", "open_read_close", "recv_and_so_on",
+                                      "send_and_so_on"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strncmp(row, names[i], strlen(names[i])) == 0) return true;
+  return false;
+}
+
+/* A row whose status a correct program may get, too: see gmx_ready and gmx_cancel_g. */
+static bool may_be_right(const struct row *row, gmx_status s) {
+  return is_of(row->name, "gmx_ready") || (is_of(row->name, "gmx_cancel_g") && s == stale);
+}
+
+static void every_wrong_call_is_reported(void) {
+  for (uint32_t i = 0; i < nreports; i++) {
+    const char *row = reports[i].row->name;
+    if (!is_of(row, reports[i].function) && !has_another_name(row))
+      FAIL("%s was reported in the row %s", reports[i].function, row);
+    if (may_be_right(reports[i].row, strcmp(reports[i].status, "GMX_ESTALE") ? ok : stale))
+      FAIL("%s in the row %s is no wrong call", reports[i].function, row);
+    for (uint32_t j = 0; j < i; j++)
+      if (!strcmp(reports[i].function, reports[j].function) && !strcmp(reports[i].status, reports[j].status))
+        FAIL("%s, %s was reported twice", reports[i].function, reports[i].status);
+  }
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t j = 0; j < sizeof places / sizeof places[0]; j++) {
+      gmx_status s = rows[i].want[places[j].column];
+      if (!is_wrong_call(s) || may_be_right(&rows[i], s)) continue;
+      bool found = false;
+      for (uint32_t k = 0; k < nreports && !found; k++)
+        found = !strcmp(reports[k].status, gmx_err_name(s)) &&
+                (is_of(rows[i].name, reports[k].function) || reports[k].row == &rows[i]);
+      if (!found) FAIL("%s %s: %s was not reported", rows[i].name, places[j].name, gmx_err_name(s));
+    }
+  }
+  check_say("  %u kinds", nreports);
+}
+
 static uint32_t hogs_stop, hogs_run;
 
 static void hog(void *arg) {
@@ -2113,9 +2191,13 @@ static void the_barrier_over_busy_ps(void) {
 int main(void) {
   null_fd = open("/dev/null", O_WRONLY);
   CHECK(null_fd >= 0);
-  CHECK_OK(gmx_init(NULL));
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.report = hears;
+  CHECK_OK(gmx_init(&config));
   do_once(NULL);
   RUN(every_call_in_every_place);
+  RUN(every_wrong_call_is_reported);
   RUN(the_barrier_over_busy_ps);
   CHECK_EQ(wrong, 0);
   RUN(ends_clean);

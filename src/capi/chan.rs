@@ -324,7 +324,8 @@ fn transfer_null(m: MRef, op: Op, timeout: i64) -> gmx_status {
 /// As for [`transfer`].
 #[inline(always)]
 #[track_caller]
-unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
+unsafe fn try_transfer<const SEND: bool>(c: *mut gmx_chan, elem: *mut u8) -> gmx_status {
+    let op = if SEND { Op::Send } else { Op::Recv };
     if let Some(m) = MRef::current()
         && !c.is_null()
         // SAFETY: the caller's promise.
@@ -336,14 +337,16 @@ unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
         return status::plain(e);
     }
     // SAFETY: as above.
-    unsafe { try_transfer_slow(c, op, elem) }
+    unsafe { try_transfer_slow::<SEND>(c, op, elem) }
 }
 
+/// One for each direction, since it must not carry its caller's place along.
+///
 /// # Safety
 /// As for [`transfer`].
 #[inline(never)]
 #[track_caller]
-unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
+unsafe fn try_transfer_slow<const SEND: bool>(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
     if c.is_null() {
         return failed_outside(Error::Again);
     }
@@ -423,7 +426,7 @@ pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_void) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { try_transfer(chan, Op::Send, elem.cast_mut().cast()) }
+    unsafe { try_transfer::<true>(chan, elem.cast_mut().cast()) }
 }
 
 /// Receives a value if it need not wait.
@@ -444,7 +447,7 @@ pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_v
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_try_recv(chan: *mut gmx_chan, elem: *mut c_void) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { try_transfer(chan, Op::Recv, elem.cast()) }
+    unsafe { try_transfer::<false>(chan, elem.cast()) }
 }
 
 /// As gmx_chan_send, but gives up after timeout nanoseconds.

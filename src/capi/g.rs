@@ -427,12 +427,6 @@ pub extern "C" fn gmx_detach(g: gmx_g) -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_yield() -> gmx_status {
-    yield_now()
-}
-
-#[inline(always)]
-#[track_caller]
-pub(super) fn yield_now() -> gmx_status {
     if let Some(m) = free() {
         m.then(park::gosched_free).end();
         return GMX_OK;
@@ -443,7 +437,7 @@ pub(super) fn yield_now() -> gmx_status {
 #[cold]
 #[inline(never)]
 #[track_caller]
-fn yield_slow() -> gmx_status {
+pub(super) fn yield_slow() -> gmx_status {
     match may_wait() {
         Ok(m) if m.ctx() == Ctx::G => {
             m.then(park::gosched).end();

@@ -229,7 +229,11 @@ unsafe fn check_size<T>(out: *mut T) -> Result<(), gmx_status> {
     }
     // SAFETY: the caller's promise.
     let size = unsafe { out.cast::<usize>().read_unaligned() };
-    if size == 0 || (std::mem::size_of::<usize>()..=SIZE_LIMIT).contains(&size) { Ok(()) } else { Err(wrong(GMX_EINVAL)) }
+    if size == 0 || (std::mem::size_of::<usize>()..=SIZE_LIMIT).contains(&size) {
+        Ok(())
+    } else {
+        Err(wrong(GMX_EINVAL))
+    }
 }
 
 /// Reads the numbers of the scheduler; nothing stops for it. The counts by status walk over all goroutines.

@@ -67,6 +67,8 @@ statuses! {
 }
 
 /// The status of an error; reported if the call was wrong ([`super::wrong`]).
+#[cold]
+#[inline(never)]
 #[track_caller]
 pub(super) fn from(e: Error) -> gmx_status {
     let status = plain(e);

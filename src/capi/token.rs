@@ -7,8 +7,8 @@ use super::cancel::{gmx_cancel, token_of};
 use super::chan::gmx_chan;
 use super::*;
 use crate::block::cancel::Ref;
-use crate::gmp::error::Error;
 use crate::block::{done, hook};
+use crate::gmp::error::Error;
 use std::ffi::c_void;
 
 /// A function that runs when a token is canceled. A handle is never used again, and 0 is no handle.

@@ -13,7 +13,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::sys;
 use std::fmt::{self, Write};
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 static ON: AtomicU8 = AtomicU8::new(0);
 
@@ -23,7 +23,7 @@ static ON: AtomicU8 = AtomicU8::new(0);
 const FUNCTIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/functions.txt"));
 
 /// The kinds of wrong calls that were reported: for each function of the list a bit for each status.
-static TOLD: [AtomicU32; 512] = [const { AtomicU32::new(0) }; 512];
+static TOLD: [AtomicU8; 512] = [const { AtomicU8::new(0) }; 512];
 /// A wrong call has aborted the process: other threads report no more.
 static ABORTS: AtomicBool = AtomicBool::new(false);
 
