@@ -12,7 +12,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::protocol::{park, preempt, seize};
 use crate::rt::report;
 use crate::sched::world;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, now};
 use crate::sys::arch;
 use std::ffi::{c_char, c_void};
 
@@ -183,6 +183,7 @@ unsafe fn stop(reason: *const c_char, timeout: i64, anywhere: bool) -> gmx_statu
         Err(status) => return status,
     };
     let mut late = world::Latecomers::default();
+    let begun = now();
     let stopped = match anywhere {
         true if !m.sched().cfg.nudges.get() => return GMX_ENOTSUP,
         true => world::stop_the_world_anywhere(*m, timeout, &mut late),
@@ -191,7 +192,7 @@ unsafe fn stop(reason: *const c_char, timeout: i64, anywhere: bool) -> gmx_statu
     if stopped.is_err() && late.n > 0 {
         // SAFETY: the caller's promise.
         let reason = if reason.is_null() { c"" } else { unsafe { std::ffi::CStr::from_ptr(reason) } };
-        report::stop_timed_out(reason.to_bytes(), &late, anywhere);
+        report::stop_timed_out(reason.to_bytes(), now() - begun, &late, anywhere);
     }
     map(stopped)
 }
