@@ -243,17 +243,17 @@ const MOST: usize = 100;
 
 /// Reports that `gmx_main` will not end.
 pub fn deadlock(sched: &Sched) {
-    tell_deadlock(sched, "all goroutines are asleep: deadlock");
+    tell_deadlock(sched, "libgomax: all goroutines are asleep: deadlock");
 }
 
 /// As [`deadlock`], where no thread waits in `gmx_main`: names the waiting threads of the host with the Gs.
 pub fn deadlock_of_threads(sched: &Sched) {
-    tell_deadlock(sched, "all goroutines and all threads are asleep: deadlock");
+    tell_deadlock(sched, "libgomax: all goroutines and all threads are asleep: deadlock");
 }
 
 fn tell_deadlock(sched: &Sched, what: &str) {
     let mut out = Text::new();
-    let _ = writeln!(out, "libgomax: {what}");
+    let _ = writeln!(out, "{what}");
     let queued = sched.globq_len();
     if queued != 0 {
         let most = sched.cfg.max_threads.get();
