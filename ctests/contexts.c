@@ -2116,8 +2116,8 @@ static bool may_call(const char *row, const char *function) {
   return false;
 }
 
-/* Whether the call of a row is wrong if it returns this. For gmx_ready and gmx_cancel_g a goroutine may just have ended,
- * and gmx_self has no status. */
+/* Whether the call of a row is wrong if it returns this. For gmx_ready and gmx_cancel_g a goroutine may just have
+ * ended, and gmx_self has no status. */
 static bool is_wrong_call(const char *row, gmx_status s) {
   if (strstr(row, "ready_") == row || strstr(row, "self_") == row) return false;
   if (strstr(row, "cancel_g") == row && s == stale) return false;

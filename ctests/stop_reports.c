@@ -1,5 +1,5 @@
-/* What is reported of a stop of the world that times out, and of one, or of a barrier, that waits for long: which goroutine
- * holds it up, and what to do. */
+/* What is reported of a stop of the world that times out, and of one, or of a barrier, that waits for long: which
+ * goroutine holds it up, and what to do. */
 /* timeout: 180 */
 /* flags: -rdynamic */
 #include "child.h"
