@@ -17,11 +17,12 @@ openmp=() # for programs that use it; without it they run on one thread
 ! echo 'int main(void) { return 0; }' | "${CC:-cc}" -fopenmp -x c -o "$work/openmp" - 2>/dev/null || openmp=(-fopenmp)
 
 run() {
-  local also=()
+  local also=() with=()
   ! grep -q '^#pragma omp' "$1" || also=("${openmp[@]}")
+  [[ $1 != */start/* ]] || with=(ci/start.py)
   case $1 in
-  *.c) "${CC:-cc}" -std=c11 -D_GNU_SOURCE "${also[@]}" -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "$1.exe" ;;
-  *.cpp) "${CXX:-c++}" -std=c++17 -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "$1.exe" ;;
+  *.c) "${CC:-cc}" -std=c11 -D_GNU_SOURCE "${also[@]}" -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "${with[@]}" "$1.exe" ;;
+  *.cpp) "${CXX:-c++}" -std=c++17 -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "${with[@]}" "$1.exe" ;;
   *.python) timeout 60 "${PYTHON:-python3}" "$1" ;;
   *) false ;;
   esac
