@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Tests the Nim binding: its tests as a debug and as a release build, programs that it must refuse to compile, the
 # example, and the programs of docs/nim.md and docs/start.md. As many of them are built and run at a time as there are
-# CPUs. Ends with `N passed, N failed`. Skipped (77) if Nim is neither installed nor available from apt. `ci/nim.sh setup` only installs
-# what the suite needs. Environment: GMX_LIB another libgomax.so than target/release's, NIM the compiler.
+# CPUs. Ends with `N passed, N failed`. Skipped (77) if Nim is neither installed nor available from apt.
+# `ci/nim.sh setup` only installs what the suite needs. Environment: GMX_LIB another libgomax.so than target/release's,
+# NIM the compiler.
 source "$(dirname "$0")/lib.sh"
 root=$PWD
 nim=${NIM:-nim}

@@ -40,7 +40,6 @@ class Documents(unittest.TestCase):
                 if said:
                     self.assertEqual(done.stdout.decode().splitlines(), said)
 
-
     def test_start(self):
         with open(os.path.join(ROOT, "docs", "start.md")) as f:
             (program,) = re.findall(r"^```python gomax\n(.*?)^```", f.read(), re.M | re.S)
