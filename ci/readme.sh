@@ -2,15 +2,10 @@
 # Checks the documents against the sources. It builds fences marked ```c run, ```cpp run and ```python run and runs them
 # against the release library. These, the other fences in C and C++, and the examples in gomax.h must compile without a
 # warning in each standard. Names of the interface must be in the source, files and links must exist, and functions and
-<<<<<<< HEAD
-# numbers that a page mentions must stand in the files that it names. Ends with `N passed, N failed`.
-# As many programs are built and run at a time as there are CPUs. `ci/readme.sh DOCUMENT...` checks these documents
-# only.
-=======
 # numbers that a page mentions must stand in the files that it names. The code in the columns "here" of
 # docs/coming-from.md must be in a header. Ends with `N passed, N failed`.
-# As many programs are built and run at a time as there are CPUs.
->>>>>>> main
+# As many programs are built and run at a time as there are CPUs. `ci/readme.sh DOCUMENT...` checks these documents
+# only.
 # Environment: GMX_LIB another libgomax.so than target/release's, CC, CXX, PYTHON.
 source "$(dirname "$0")/lib.sh"
 use_library
@@ -180,24 +175,16 @@ for document in "${documents[@]}"; do
     [[ ! -e $program || $program == *.zig || $program == *.nim ]] || start "$document: ${program##*/}" run "$program"
   done
 done
-<<<<<<< HEAD
 if ((!$#)); then
   check "HACKING.md: lock ranks" ranks
+  check "docs/coming-from.md: what takes the place of what" here docs/coming-from.md 100
+  check "docs/functions.md: every function" every docs/functions.md
   check "docs/tour.md: functions" places docs/tour.md 50
   check "docs/measurements.md: constants" constants docs/measurements.md 40
   check "docs/measurements.md: where it is cited" cited docs/measurements.md
   check "docs/tour.md: words of the model" words docs/tour.md src/models/*.rs
   check "gomax.h: examples" examples "$work/examples"
 fi
-=======
-check "HACKING.md: lock ranks" ranks
-check "docs/coming-from.md: what takes the place of what" here docs/coming-from.md 100
-check "docs/functions.md: every function" every docs/functions.md
-check "docs/tour.md: functions" places docs/tour.md 50
-check "docs/measurements.md: constants" constants docs/measurements.md 40
-check "docs/measurements.md: where it is cited" cited docs/measurements.md
-check "docs/tour.md: words of the model" words docs/tour.md src/models/*.rs
->>>>>>> main
 
 precompiled=()
 shopt -s nullglob # a document may have programs in one language only
