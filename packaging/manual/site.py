@@ -15,7 +15,7 @@ from header import LINES, Code, Items, read
 
 # The documents, in the order of the menu.
 MENU = {
-    "Begin": ["README.md", "docs/functions.md", "docs/coming-from.md"],
+    "Begin": ["README.md", "docs/start.md", "docs/cookbook.md", "docs/functions.md", "docs/coming-from.md"],
     "Languages": ["docs/c.md", "docs/traps.md", "docs/cpp.md", "docs/python.md", "docs/zig.md", "docs/nim.md"],
     "With others": ["docs/go.md", "docs/runtimes.md", "docs/posix.md", "docs/libraries.md", "docs/tuning.md", "docs/errors.md",
                     "docs/install.md"],
