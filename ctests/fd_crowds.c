@@ -170,16 +170,12 @@ static void peers_that_never_read_hold_only_their_writers(void) {
 
 /* What is open works on, and what is new is refused until the limit is as before. */
 static void a_lowered_limit_leaves_what_is_open(void) {
-  struct rlimit limit, low;
   struct pair pair = pair_of(TCP);
   struct sockaddr_in at;
   gmx_poll l = own_fd(listener(&at, 8)), conn = 0, p = 0;
   int client = connect_to(&at);
   char byte = 0;
-  CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-  low = limit;
-  low.rlim_cur = 0;
-  CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
+  fds_none();
   CHECK_OK(gmx_write(pair.p[0], "x", 1, GMX_FOREVER, NULL));
   CHECK_EQ(gmx_read(pair.p[1], &byte, 1, GMX_FOREVER), 1);
   CHECK_STATUS(gmx_read(pair.p[1], &byte, 1, MS), GMX_ETIMEDOUT);
@@ -187,7 +183,7 @@ static void a_lowered_limit_leaves_what_is_open(void) {
   CHECK_STATUS(gmx_listen_tcp("127.0.0.1", "0", NULL, &p), -EMFILE);
   CHECK_STATUS(gmx_dial("udp", "127.0.0.1", "9", NULL, GMX_FOREVER, &p), -EMFILE);
   CHECK(conn == 0 && p == 0);
-  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  fds_again();
   CHECK_OK(gmx_accept(l, &conn, NULL, NULL, GMX_FOREVER));
   feed(client, "y", 1);
   CHECK_EQ(gmx_read(conn, &byte, 1, GMX_FOREVER), 1);

@@ -7,7 +7,7 @@
  *   feed take drain fill                  the far end, by calls of the system that do not wait
  *   listener connect_to                   sockets of TCP on the loopback device
  *   WITH_SOME_PS                          runs tests with few Ps and with many
- *   open_fds more_fds fds_left            how many descriptors there are; how many there may be
+ *   open_fds more_fds fds_left fds_none   how many descriptors there are; how many there may be
  *   places place_start place_join         a function on a G, on a thread of the host, attached, in a callback
  *   fd_calls                              each call that waits, with what it waits for
  *
@@ -120,6 +120,12 @@ CHECK_UNUSED static void fds_left(int more) {
   CHECK(close(next) == 0);
   struct rlimit few = {(rlim_t)(next + more), fds_before.rlim_max};
   CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+}
+/* Until fds_again the system gives no descriptor, whichever numbers are free. */
+CHECK_UNUSED static void fds_none(void) {
+  CHECK(getrlimit(RLIMIT_NOFILE, &fds_before) == 0);
+  struct rlimit none = {0, fds_before.rlim_max};
+  CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
 }
 CHECK_UNUSED static void fds_again(void) { CHECK(setrlimit(RLIMIT_NOFILE, &fds_before) == 0); }
 
