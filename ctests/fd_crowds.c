@@ -6,7 +6,11 @@
 
 /* ---- ten thousand connections ---- */
 
+#ifdef __SANITIZE_THREAD__
+#define MANY 3000 /* for ThreadSanitizer each G is a thread, of which it knows 8128 */
+#else
 #define MANY 10000
+#endif
 static struct held {
   struct pair pair;
   gmx_g g;
@@ -195,11 +199,6 @@ static void a_lowered_limit_leaves_what_is_open(void) {
 
 /* ---- waits that do not spin ---- */
 
-static void writes_too_much(void *arg) {
-  static const char much[4 << 20];
-  CHECK_STATUS(gmx_write(*(gmx_poll *)arg, much, sizeof much, GMX_FOREVER, NULL), GMX_EBADF);
-}
-
 /* A writer without room beside a peer that writes no more, a reader without data, and a G that selects from a ticker:
  * only the ticks make Gs move. */
 static void only_events_make_gs_move(void) {
@@ -207,10 +206,11 @@ static void only_events_make_gs_move(void) {
   gmx_timer ticker;
   gmx_chan *ticks, *nothing_comes = chan_of(1, 0);
   CHECK(shutdown(full.fd[1], SHUT_WR) == 0);
-  gmx_g writer = go_joinable(writes_too_much, &full.p[0]);
-  struct side reader = {.p = empty.p[0]};
+  struct side writer = {.p = full.p[0], .writes = true}, reader = {.p = empty.p[0]};
+  /* It writes until there is no room: the system makes more for TCP, and as much as it likes. */
+  writer.g = go_joinable(uses_until_the_end, &writer);
   reader.g = go_joinable(uses_until_the_end, &reader);
-  spin_until(g_waits(writer) && g_waits(reader.g));
+  spin_until(g_waits(writer.g) && g_waits(reader.g));
   CHECK_OK(gmx_ticker_new(10 * MS, &ticker, &ticks));
   uint64_t before = sched_stats().switches;
   for (int i = 0; i < 20; i++) {
@@ -227,8 +227,9 @@ static void only_events_make_gs_move(void) {
   CHECK_OK(gmx_chan_free(nothing_comes));
   pair_close(&full);
   pair_close(&empty);
-  join(writer);
+  join(writer.g);
   join(reader.g);
+  CHECK_STATUS(writer.status, GMX_EBADF);
   CHECK_STATUS(reader.status, GMX_EBADF);
 }
 

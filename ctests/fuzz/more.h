@@ -264,7 +264,7 @@ static void asks(actor *a) {
       MAY(a, gmx_release_memory(), GMX_OK, GMX_ENOMEM, DOWN(a));
       break;
     case 2:
-      if (gmx_poll_word) gmx_poll_slow();
+      if (__atomic_load_n(&gmx_poll_word, __ATOMIC_RELAXED)) gmx_poll_slow(); /* a plain load in code with polls */
       gmx_poll_slow_tied();
       break;
     case 3:
