@@ -36,7 +36,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: docs build posix test demo bench stress sanitize miri models polls install install-polls uninstall header dist clean help
+.PHONY: docs build posix test demo bench stress sanitize miri models polls install install-polls uninstall header dist deb clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -169,6 +169,9 @@ dist: ## the release archive of the commit, its SHA256SUMS and what it is made o
 	$(need_python)
 	@PYTHON="$(PYTHON)" packaging/dist.sh $(abspath $(TARGET_DIR))/dist
 	@cd $(abspath $(TARGET_DIR))/dist && cat SHA256SUMS
+
+deb: ## the Debian packages of the commit, in target/deb (docs/install.md)
+	packaging/deb.sh $(abspath $(TARGET_DIR))/deb
 
 clean: ## removes what was built
 	$(need_cargo)
