@@ -74,15 +74,14 @@ names() { # each one must stand in the source as a word
   return $bad
 }
 
-links() { # to files, and to headings of this document
-  local to bad=0
+headings() { grep -E '^#+ ' "$1" | sed -E 's/^#+ //; s/[^A-Za-z0-9 _-]//g; s/ /-/g' | tr A-Z a-z | awk '{ print (n[$0]++ ? $0 "-" n[$0] - 1 : $0) }'; }
+
+links() { # to files, and to headings of documents
+  local to file bad=0
   for to in $(awk '/^```/ { code = !code } !code' "$1" | grep -oE '\]\([^)]+\)' | sed 's/^](//; s/)$//; /^http/d'); do
-    if [[ $to == \#* ]]; then
-      grep -E '^#+ ' "$1" | sed -E 's/^#+ //; s/[^A-Za-z0-9 -]//g; s/ /-/g' | tr A-Z a-z | awk '{ print (n[$0]++ ? $0 "-" n[$0] - 1 : $0) }' |
-        grep -qx -- "${to#\#}" || { echo "$to"; bad=1; }
-    else
-      [[ -e $(dirname "$1")/${to%%#*} ]] || { echo "$to"; bad=1; }
-    fi
+    file=$1
+    [[ $to == \#* ]] || file=$(dirname "$1")/${to%%#*}
+    [[ -e $file ]] && { [[ $to != *\#* ]] || headings "$file" | grep -qx -- "${to#*\#}"; } || { echo "$to"; bad=1; }
   done
   return $bad
 }

@@ -15,8 +15,8 @@ from header import LINES, Code, Items, read
 # The documents, in the order of the menu.
 MENU = {
     "Begin": ["README.md"],
-    "Languages": ["docs/c.md", "docs/cpp.md", "docs/python.md", "docs/zig.md", "docs/nim.md"],
-    "With others": ["docs/runtimes.md", "docs/posix.md", "docs/install.md"],
+    "Languages": ["docs/c.md", "docs/traps.md", "docs/cpp.md", "docs/python.md", "docs/zig.md", "docs/nim.md"],
+    "With others": ["docs/go.md", "docs/runtimes.md", "docs/posix.md", "docs/tuning.md", "docs/install.md"],
     "How it works": ["docs/tour.md", "docs/meaning.md", "docs/benchmarks.md", "docs/measurements.md"],
     "The project": ["CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "HACKING.md", "docs/testing.md", "docs/mutations.md"],
 }
