@@ -46,7 +46,9 @@ installs() {
   cp "$debs"/libgomax0_*.deb "$debs"/libgomax-dev_*.deb "$debs"/libgomax-doc_*.deb "$debs"/python3-gomax_*.deb "$work/use/tmp" &&
     inside use sh -c 'dpkg -i /tmp/*.deb'
 }
-runs() { cp packaging/debian/tests/smoke "$work/use/tmp" && inside use sh -x /tmp/smoke; }
+runs() {
+  cp packaging/debian/tests/smoke packaging/tests/squares.c "$work/use/tmp" && inside use env SQUARES=/tmp/squares.c sh -x /tmp/smoke
+}
 removes() {
   inside use dpkg --purge python3-gomax libgomax-dev libgomax-doc libgomax0 || return 1
   ! find "$work/use/usr" "$work/use/etc" "$work/use/var/lib/dpkg/info" -name '*gomax*' | grep .
