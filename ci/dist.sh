@@ -22,15 +22,19 @@ twice() { # what an archive must not depend on: the umask, the time zone, the la
 same_files() {
   git ls-tree -r --name-only HEAD | sort >"$work/committed"
   tar -tzf "$work/one/$name.tar.gz" | grep -v '/$' | sed "s|^$name/||" | sort >"$work/archived"
-  diff "$work/committed" "$work/archived"
+  diff "$work/committed" "$work/archived" || return 1
+  for part in zig nim; do
+    diff <(sed -n "s|^bindings/$part/||p" "$work/committed") \
+      <(tar -tzf "$work/one/gomax-$part-$version.tar.gz" | grep -v '/$' | sed "s|^gomax-$part-$version/||" | sort) || return 1
+  done
 }
 plain_modes() { # root's, writable by root alone, and all from one second
-  tar -tvzf "$work/one/$name.tar.gz" --numeric-owner --full-time | awk '
+  for archive in "$work"/one/*.tar.gz; do tar -tvzf "$archive" --numeric-owner --full-time; done | awk '
     $2 != "0/0" || $1 !~ /^([d-]rw[x-]r-[x-]r-[x-]|lrwxrwxrwx)$/ { print; bad = 1 }
     { times[$4 " " $5] }
     END { for (t in times) n++; exit bad || n != 1 }'
 }
-sums() { (cd "$work/one" && [[ $(wc -l <SHA256SUMS) == 2 ]] && sha256sum --check --strict SHA256SUMS); }
+sums() { (cd "$work/one" && [[ $(wc -l <SHA256SUMS) == 4 ]] && sha256sum --check --strict SHA256SUMS); }
 materials() {
   "$python" - "$work/one/$name.spdx.json" "$version" <<'PY'
 import json, sys
@@ -53,7 +57,7 @@ builds() {
 }
 
 check "two archives of a commit are equal" twice
-check "the archive has the files of the commit" same_files
+check "the archives have the files of the commit" same_files
 check "owners, modes and times" plain_modes
 check "the hashes" sums
 check "the bill of materials" materials
