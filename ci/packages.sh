@@ -11,7 +11,7 @@
 # libgomax.so than target/release's, GMX_ZIG, PYTHON, CC, MAKE.
 source "$(dirname "$0")/lib.sh"
 use_library
-python=${PYTHON:-python3} cc=${CC:-cc} here=$work
+python=${PYTHON:-python3} cc=${CC:-cc} nim=${NIM:-nim} here=$work
 skipped=0
 export GMX_LIB=$lib PYTHONDONTWRITEBYTECODE=1
 
@@ -68,11 +68,11 @@ fetches() { # Zig's hash is that of the files which a package has
 nimble_installs() {
   mkdir "$work/nim" && tar -xzf "$here/dist/gomax-nim-$gomax_version.tar.gz" -C "$work/nim" --strip-components=1 &&
     (cd "$work/nim" && nimble --nimbleDir:"$work/nimble" --accept --offline install) || return 1
-  printf 'import gomax\nrunMain: echo go(proc (): int = 385).join\n' >"$work/app.nim"
   local package flags
   package=$(dirname "$(find "$work/nimble" -name gomax.nim)") && [[ -e $package/gomax/abi.nim ]] || return 1
-  programs docs/nim.md "$work" && mapfile -t flags <"$work/nim.cfg"
-  (cd "$work" && nim c --hints:off --path:"$package" "${flags[@]}" --nimcache:"$work/cache" --passC:"-I$PWD/include" app.nim)
+  programs docs/nim.md "$work" && mapfile -t flags <"$work/nim.cfg" && mv "$work/1.nim" "$work/first.nim"
+  "$nim" c --hints:off --path:"$package" "${flags[@]}" --nimcache:"$work/cache" --passC:"-I$PWD/include" --passL:"-L$here/lib" \
+    -o:"$work/app" "$work/first.nim" && [[ $("$work/app") == "2584 on "* ]]
 }
 
 check "an archive for each language" packaging/dist.sh "$here/dist"
