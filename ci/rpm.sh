@@ -19,8 +19,8 @@ built() {
   packaging/dist.sh "$work/dist" && mkdir -p "$work/rpm/SOURCES" && cp "$work"/dist/gomax-"$gomax_version".tar.gz "$work/rpm/SOURCES" &&
     env -u CARGO_TARGET_DIR -u RUSTFLAGS rpmbuild "${define[@]}" --nodeps -ba packaging/rpm/gomax.spec
 }
-looks() { # an error ends it. The archive has no address, and nothing here is signed
-  rpmlint packaging/rpm/gomax.spec && rpmlint "$work"/rpm/RPMS/*/*.rpm "$work"/rpm/SRPMS/*.rpm
+looks() { # (its status is not 0 if there is an error)
+  rpmlint -c packaging/rpm/rpmlint.toml packaging/rpm/gomax.spec "$work"/rpm/RPMS/*/*.rpm "$work"/rpm/SRPMS/*.rpm
 }
 unpacks() {
   local rpm
