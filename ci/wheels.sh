@@ -3,8 +3,8 @@
 #
 #   - pip installs the source distribution into a fresh venv, by cargo
 #   - the wheel for manylinux_2_28 has that name, auditwheel agrees, and tests of bindings/python pass with it
-#   - the library of the wheel for musllinux runs in a program that is linked with musl, if there is musl-gcc; there is no
-#     Python with musl here
+#   - the library of the wheel for musllinux runs in a program that is linked with musl, if there is musl-gcc. (It takes
+#     a system with musl to run Python with it)
 #
 # Takes minutes. Zig, twine and auditwheel come from PyPI, into target/wheels. Ends with `N passed, N failed`.
 # Environment: PYTHON.

@@ -2,10 +2,10 @@
 # packaging/deb.sh OUT [ROOT]: builds the Debian packages of the commit HEAD into the directory OUT, from the release
 # archive with packaging/debian as its debian/.
 #
-# With ROOT, the directory of a Debian system that has the build dependencies, it builds in there, as root, and makes the
-# source package too. Without, it builds in this system. Then it does not ask for the build dependencies (-d), since a
-# release of Debian may have an older cargo than the library needs: the cargo on the PATH builds it, and that of rustup
-# will do. That cargo must have the crate libc already, because a package is built without a network.
+# With ROOT, the directory of a Debian system that has the build dependencies, it builds in there, as root, and makes
+# the source package too. Without, it builds in this system. Then it does not ask for the build dependencies (-d), since
+# a release of Debian may have an older cargo than the library needs: the cargo on the PATH builds it, and that of
+# rustup will do. That cargo must have the crate libc already, because a package is built without a network.
 set -eu
 cd "$(dirname "$0")/.."
 root=${2:-}

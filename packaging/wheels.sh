@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # packaging/wheels.sh OUT [KIND...]: the source distribution of the Python package and its wheels for x86-64 into the
-# directory OUT. The kinds are sdist, manylinux (glibc 2.28 and later) and musllinux (musl 1.2); without one all of them.
+# directory OUT. The kinds are sdist, manylinux (glibc 2.28 and later) and musllinux (musl 1.2), by default all.
 #
 # Zig links the wheels' libraries, because it has the symbols of each glibc, and musl: with the linker of this system a
 # library asks for this system's glibc. libgcc_s stays the system's on glibc, since a process has one unwinder; musl's

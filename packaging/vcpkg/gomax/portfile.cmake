@@ -1,5 +1,5 @@
-# An overlay port (vcpkg install gomax --overlay-ports=packaging/vcpkg): it builds the tree that it lies in, with make and
-# cargo.
+# An overlay port (vcpkg install gomax --overlay-ports=packaging/vcpkg): it builds the tree that it lies in, with make
+# and cargo.
 # A process has one scheduler: programs and libraries share it.
 vcpkg_check_linkage(ONLY_DYNAMIC_LIBRARY)
 get_filename_component(SOURCE_PATH "${CURRENT_PORT_DIR}/../../.." ABSOLUTE)
