@@ -22,7 +22,7 @@ unset CARGO_TARGET_DIR RUSTFLAGS
 
 created() { # [OPTION]: what the package's test prints is 385
   CONAN_HOME=$work/conan conan profile detect --force &&
-    CONAN_HOME=$work/conan conan create packaging/conan --build=missing "$@" && grep -qx 385 "$work/said"
+    CONAN_HOME=$work/conan conan create packaging/conan --no-remote --build=missing "$@" && grep -qx 385 "$work/said"
 }
 port() {
   cmake -D PORT_DIR="$PWD/packaging/vcpkg/gomax" -D WORK="$work/vcpkg" -P ci/vcpkg.cmake || return 1

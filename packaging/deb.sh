@@ -20,7 +20,7 @@ fi
 work=$(mktemp -d -p "$root/tmp")
 trap 'rm -rf "$work"' EXIT
 packaging/dist.sh "$work"
-archive=$(basename "$work"/gomax-*.tar.gz)
+archive=$(basename "$work"/gomax-[0-9]*.tar.gz)
 version=${archive#gomax-}
 cp "$work/$archive" "$work/gomax_${version%.tar.gz}.orig.tar.gz"
 mkdir "$work/tree"
