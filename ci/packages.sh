@@ -5,10 +5,11 @@
 #   - an installed tree, moved elsewhere: pkg-config finds it there, and a program runs with it
 #   - the source distribution for Python: the same twice, complete, and its wheel is that of the tree; twine finds the
 #     metadata of both valid (twine comes from PyPI, into target/twine)
-#   - the archives for Zig and Nim: `zig fetch` takes them for the package in the tree, `nimble install` installs it
+#   - the archive for Nim: `nimble install` installs it, and a program of docs/nim.md compiles with it (ci/zig.sh fetches
+#     the one for Zig)
 #
-# Ends with `N passed, N failed`. Skips what takes Zig or nimble where there is none. Environment: GMX_LIB another
-# libgomax.so than target/release's, GMX_ZIG, PYTHON, CC, MAKE.
+# Ends with `N passed, N failed`; without nimble that part is skipped. Environment: GMX_LIB another libgomax.so than
+# target/release's, PYTHON, CC, NIM, MAKE.
 source "$(dirname "$0")/lib.sh"
 use_library
 python=${PYTHON:-python3} cc=${CC:-cc} nim=${NIM:-nim} here=$work
@@ -55,16 +56,6 @@ without_cargo() {
 }
 valid() { "$twine" check --strict "$here/one/$sdist" "$here"/wheels/*.whl; }
 
-zig=()
-for candidate in "${GMX_ZIG:-}" "$target/zig/venv/bin/python -m ziglang" zig; do
-  if ((!${#zig[@]})) && $candidate version >/dev/null 2>&1; then read -ra zig <<<"$candidate"; fi
-done
-fetches() { # Zig's hash is that of the files which a package has
-  local a b
-  export ZIG_GLOBAL_CACHE_DIR=$work/zig
-  a=$("${zig[@]}" fetch "$here/dist/gomax-zig-$gomax_version.tar.gz") && b=$("${zig[@]}" fetch "$here/zig") || return 1
-  [[ $a == gomax-$gomax_version-* && $a == "$b" ]] || { echo "the archive: $a; the tree: $b"; return 1; }
-}
 nimble_installs() {
   mkdir "$work/nim" && tar -xzf "$here/dist/gomax-nim-$gomax_version.tar.gz" -C "$work/nim" --strip-components=1 &&
     (cd "$work/nim" && nimble --nimbleDir:"$work/nimble" --accept --offline install) || return 1
@@ -82,12 +73,6 @@ check "no marks of control flow" no_marks
 check "the source distribution, twice" sdists
 start "an installed tree may be moved" moved
 start "the source distribution compiles" compiles
-if ((${#zig[@]})); then
-  mkdir "$here/zig" && git archive HEAD:bindings/zig | tar -x -C "$here/zig"
-  start "zig fetch takes the archive" fetches
-else
-  echo "left out: there is no Zig" && skipped=$((skipped + 1))
-fi
 if command -v nimble >/dev/null; then
   start "nimble installs the archive" nimble_installs
 else
