@@ -5,8 +5,8 @@
 #   - an installed tree, moved elsewhere: pkg-config finds it there, and a program runs with it
 #   - the source distribution for Python: the same twice, complete, and its wheel is that of the tree; twine finds the
 #     metadata of both valid (twine comes from PyPI, into target/twine)
-#   - the archive for Nim: `nimble install` installs it, and a program of docs/nim.md compiles with it (ci/zig.sh fetches
-#     the one for Zig)
+#   - the archive for Nim: `nimble install` installs it, and a program of docs/nim.md compiles with it (ci/zig.sh tries
+#     that for Zig)
 #
 # Ends with `N passed, N failed`; without nimble that part is skipped. Environment: GMX_LIB another libgomax.so than
 # target/release's, PYTHON, CC, NIM, MAKE.
