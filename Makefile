@@ -36,7 +36,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: docs build posix test demo bench stress sanitize miri models polls install install-polls uninstall header clean help
+.PHONY: docs build posix test demo bench stress sanitize miri models polls install install-polls uninstall header dist deb packages release clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -164,6 +164,24 @@ uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 header: ## writes include/gomax.h anew from src/capi, and from it the declarations of the Zig and Nim bindings
 	$(need_cargo)
 	GMX_BLESS=1 $(CARGO) test --quiet --test header $(CARGO_FLAGS) -- header_is_up_to_date
+
+dist: ## the release archive of the commit, its SHA256SUMS and what it is made of (SPDX), in target/dist
+	$(need_python)
+	@PYTHON="$(PYTHON)" packaging/dist.sh $(abspath $(TARGET_DIR))/dist
+	@cd $(abspath $(TARGET_DIR))/dist && cat SHA256SUMS
+
+deb: ## the Debian packages of the commit, in target/deb (docs/install.md)
+	packaging/deb.sh $(abspath $(TARGET_DIR))/deb
+
+packages: ## builds and tries every package: Debian, RPM, Python, Conan, vcpkg, cargo-c; takes half an hour
+	$(need_cargo)
+	$(need_python)
+	@failed=; for script in dist packages deb rpm wheels recipes; do echo "== ci/$$script.sh"; \
+	  PYTHON="$(PYTHON)" ci/$$script.sh; case $$? in 0) ;; 77) echo "skipped";; *) failed="$$failed $$script";; esac; done; \
+	  test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
+
+release: $(RELEASE)/libgomax.so ## checks what must hold before a release, and prints the text of its tag (docs/versions.md)
+	@PYTHON="$(PYTHON)" ci/release.sh
 
 clean: ## removes what was built
 	$(need_cargo)

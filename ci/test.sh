@@ -79,6 +79,8 @@ suite c-release env GMX_LIB="$release_lib" "$cargo" test --quiet --test ctests
 suite hosts env GMX_LIB="$release_lib" ci/hosts.sh
 suite growth env GMX_LIB="$release_lib" ci/growth.py
 suite install ci/install.sh
+suite dist env PYTHON="$python" ci/dist.sh
+suite packages env GMX_LIB="$release_lib" PYTHON="$python" MAKE="$make" ci/packages.sh
 suite abi env GMX_LIB="$release_lib" ci/abi.sh
 suite gdb env GMX_LIB="$release_lib" ci/gdb.sh
 suite cpp env GMX_LIB="$release_lib" ci/cpp.sh

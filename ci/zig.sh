@@ -102,8 +102,11 @@ check "lib_dir must be absolute" relative
 # the project of docs/zig.md, as it says, with each of its programs in turn
 project=$work/app
 mkdir -p "$project/src"
-begin() { (cd "$project" && "${zig[@]}" init --minimal && "${zig[@]}" fetch --save "$1"); }
-check "zig init, zig fetch" begin "$PWD/bindings/zig"
+begin() { # with an archive as `make dist` makes it, of what is here
+  git ls-files bindings/zig | tar -czf "$work/gomax-zig.tar.gz" --transform='s|^bindings/zig|gomax-zig|' -T - || return 1
+  (cd "$project" && "${zig[@]}" init --minimal && "${zig[@]}" fetch --save "$work/gomax-zig.tar.gz")
+}
+check "zig init, zig fetch" begin
 programs docs/zig.md "$project"
 for program in "$project"/[0-9]*.zig; do
   cp "$program" "$project/src/main.zig"

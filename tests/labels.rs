@@ -17,7 +17,7 @@ const PLACES: [&str; 7] = ["src/", "posix/", "tests/", "ctests/", "ci/", "docs/"
 const MYSELF: &str = "tests/labels.rs";
 
 /// What is written like a label, and names something else.
-const OTHER_NAMES: [&str; 3] = ["GPL-3", "MPL-2", "UTF-8"];
+const OTHER_NAMES: [&str; 4] = ["GPL-3", "MPL-2", "SPDX-2", "UTF-8"];
 
 /// Defined and nowhere cited, and why it is defined all the same.
 const UNCITED: &[(&str, &str)] = &[];

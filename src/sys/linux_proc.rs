@@ -100,7 +100,7 @@ impl Attributes {
             flags |= libc::POSIX_SPAWN_SETPGROUP as c_short;
         }
         if what.session {
-            flags |= libc::POSIX_SPAWN_SETSID;
+            flags |= libc::POSIX_SPAWN_SETSID as c_short;
         }
         let none = c::signals([]);
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();

@@ -1,5 +1,5 @@
-"""The programs of docs/python.md and README.md: each fence marked ```python gomax is one, and runs by itself. The one of
-docs/start.md. And what docs/python.md says of functions that the package does not use."""
+"""The programs of docs/python.md and both README.md: each fence marked ```python gomax is one, and runs by itself. The
+one of docs/start.md. And what docs/python.md says of functions that the package does not use."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."
 class Documents(unittest.TestCase):
     def test_programs(self):
         programs = []
-        for document in ("README.md", os.path.join("docs", "python.md")):
+        for document in ("README.md", "docs/python.md", "bindings/python/README.md"):
             with open(os.path.join(ROOT, document)) as f:
                 programs += re.findall(r"^```python gomax\n(.*?)^```", f.read(), re.M | re.S)
         self.assertGreater(len(programs), 5)
