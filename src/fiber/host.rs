@@ -167,6 +167,8 @@ global_asm!(
 unsafe extern "C" {
     #[link_name = "gmx_host_weak"]
     static WEAK: [AtomicPtr<c_void>; 2];
+    // libc leaves it out of musl.
+    fn dlinfo(handle: *mut c_void, request: c_int, info: *mut c_void) -> c_int;
 }
 
 /// The C++ runtime's accessor, once it is known.
@@ -204,7 +206,7 @@ unsafe fn find_vector(h: *mut c_void, get: GetGlobals) {
     let ask = |what| {
         let mut word = 0usize;
         // SAFETY: the caller's handle; both questions have an answer of one word.
-        (unsafe { libc::dlinfo(h, what, (&raw mut word).cast()) } == 0).then_some(word)
+        (unsafe { dlinfo(h, what, (&raw mut word).cast()) } == 0).then_some(word)
     };
     let (Some(id @ 1..), Some(0)) = (ask(TLS_MODID), ask(TLS_DATA)) else { return };
     // SAFETY: the C++ runtime's own accessor.

@@ -28,7 +28,7 @@ pub extern "C" fn mstart(arg: *mut c_void) -> *mut c_void {
     // SAFETY: `start_thread` passes the M, which is this thread's from here on.
     let Some(m) = (unsafe { MRef::from_ptr(arg.cast::<M>()) }) else { return std::ptr::null_mut() };
     let sched = m.sched();
-    m.thread.set(sys::this_thread() as _);
+    m.thread.set(sys::this_thread());
     minit(m);
     m.set_ctx(Ctx::Sched);
     if !knows_its_host(sched, m) {

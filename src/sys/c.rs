@@ -17,7 +17,7 @@ macro_rules! zeros {
     )*};
 }
 
-zeros!(Dl_info addrinfo iovec msghdr pthread_attr_t sched_param sigaction sigevent sigset_t sockaddr_un);
+zeros!(Dl_info addrinfo iovec msghdr pthread_attr_t pthread_t sched_param sigaction sigevent sigset_t sockaddr_un);
 zeros!(stack_t stat timespec utsname);
 
 /// The value that is all zeros.

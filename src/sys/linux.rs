@@ -238,7 +238,7 @@ pub fn thread_stack() -> Option<(*mut u8, *mut u8)> {
     let mut attr = mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut lo, mut size) = (ptr::null_mut(), 0);
     // SAFETY: the thread runs; the attributes are writable.
-    if unsafe { libc::pthread_getattr_np(super::this_thread(), attr.as_mut_ptr()) } != 0 {
+    if unsafe { libc::pthread_getattr_np(super::this_thread() as libc::pthread_t, attr.as_mut_ptr()) } != 0 {
         return None;
     }
     // SAFETY: the attributes were just made; the other two are writable.

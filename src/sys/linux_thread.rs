@@ -12,7 +12,8 @@ use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use core::{mem, ptr};
 
-pub type ThreadId = libc::pthread_t;
+/// A `pthread_t`, which is a number in glibc and a pointer in musl.
+pub type ThreadId = u64;
 
 struct Start {
     entry: extern "C" fn(*mut c_void) -> *mut c_void,
@@ -131,11 +132,11 @@ unsafe fn make(stack_size: usize, p: *mut Start) -> Result<ThreadId, i32> {
     }
     // The new thread inherits the mask, so it is set here and restored afterwards: no signal can come in between.
     let old = c::mask_signals(libc::SIG_SETMASK, &c::signals_except(SYNCHRONOUS));
-    let mut t: ThreadId = 0;
+    let mut t: libc::pthread_t = c::zeros();
     // SAFETY: `t` is writable, the attributes are whole; the rest is the caller's promise.
     let r = unsafe { libc::pthread_create(&mut t, attr.0, start, p.cast()) };
     c::mask_signals(libc::SIG_SETMASK, &old);
-    if r == 0 { Ok(t) } else { Err(r) }
+    if r == 0 { Ok(t as ThreadId) } else { Err(r) }
 }
 
 /// The attributes of a thread, until they are dropped. They stay in their place, since the C library does not say that
@@ -186,13 +187,14 @@ pub fn at_load() {
 
 unsafe extern "C" {
     /// glibc and musl have it. It uses the clock that can be set.
-    fn pthread_timedjoin_np(t: ThreadId, value: *mut *mut c_void, until: *const libc::timespec) -> c_int;
+    fn pthread_timedjoin_np(t: libc::pthread_t, value: *mut *mut c_void, until: *const libc::timespec) -> c_int;
 }
 
 /// Waits until the thread has ended, or until the deadline. False after the deadline: then it may be called again. True
 /// once per [`spawn_thread`].
 pub fn join_thread_until(t: ThreadId, deadline: Option<i64>) -> bool {
     held::nothing_for("a join");
+    let t = t as libc::pthread_t;
     let Some(deadline) = deadline else {
         // SAFETY: `t` is joinable, and was not joined: the caller's promise. A thread that joins itself gets an error.
         return unsafe { libc::pthread_join(t, ptr::null_mut()) } == 0;
@@ -218,13 +220,13 @@ pub fn join_thread_until(t: ThreadId, deadline: Option<i64>) -> bool {
 /// The calling thread.
 pub fn this_thread() -> ThreadId {
     // SAFETY: always succeeds.
-    unsafe { libc::pthread_self() }
+    unsafe { libc::pthread_self() as ThreadId }
 }
 
 /// Detaches the calling thread: no thread joins it.
 pub fn detach_self() {
     // SAFETY: the calling thread is joinable, and its creator leaves it alone from here on.
-    unsafe { libc::pthread_detach(this_thread()) };
+    unsafe { libc::pthread_detach(this_thread() as libc::pthread_t) };
 }
 
 // ---- what the main thread has ---------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ pub mod signal {
     use crate::sys::arch::Entry;
     use core::arch::asm;
     use core::ffi::{c_int, c_void};
+    use core::mem::offset_of;
 
     /// Whether the kernel called the handler, or another one that has left the stack as the kernel made it.
     pub fn by_kernel(entry: Entry, _: *mut libc::siginfo_t, context: *mut libc::ucontext_t) -> bool {
@@ -133,12 +134,12 @@ pub mod signal {
     /// # Safety
     /// The context is a copy of the kernel's.
     pub unsafe fn moved(context: *mut libc::ucontext_t, by: usize) {
+        // The word after the registers is the address of that state. libc has no name for it in musl.
+        let words = context.wrapping_byte_add(offset_of!(libc::ucontext_t, uc_mcontext)).cast::<[*mut c_void; 24]>();
         // SAFETY: the caller's promise.
-        unsafe {
-            let fp = &mut (*context).uc_mcontext.fpregs;
-            if !fp.is_null() {
-                *fp = fp.wrapping_byte_add(by);
-            }
+        let [.., state] = unsafe { &mut *words };
+        if !state.is_null() {
+            *state = state.wrapping_byte_add(by);
         }
     }
 
