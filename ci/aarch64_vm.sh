@@ -58,7 +58,7 @@ modules=(virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_fai
 
 root=$work/root
 rm -rf "$root"
-mkdir -p "$root"/{bin,dev,etc,lib,proc,root,sys,tmp,usr,modules} "$root$target"
+mkdir -p "$root"/{bin,dev,etc,lib,proc,root,sys,tmp,usr,modules}
 ln -s ../bin ../lib "$root/usr"
 cp "$work/debian/bin/busybox" "$root/bin"
 ln -s busybox "$root/bin/sh"
@@ -82,6 +82,7 @@ mount -t proc none /proc; mount -t sysfs none /sys; mount -t devtmpfs none /dev;
 mkdir -p /dev/pts /dev/shm; mount -t devpts none /dev/pts; mount -t tmpfs none /dev/shm
 for name in ${modules[*]}; do insmod /modules/\$name.ko || [ ! -e /modules/\$name.ko ]; done
 ip link set lo up; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0
+mkdir -p $target
 mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 build $target || poweroff -f
 echo the machine is ready
 ulimit -n 20000

@@ -317,13 +317,14 @@ pub fn become_like_main_thread() {
         // SAFETY: the kernel reads as many bytes as it is told.
         unsafe { libc::sched_setaffinity(0, size_of_val(&cpus), cpus.as_ptr().cast()) };
     }
+    // Not by the functions of the C library: musl's refuse, because for POSIX they are about processes.
     // SAFETY: takes a number.
-    let class = unsafe { libc::sched_getscheduler(main) };
-    let mut param = c::zeros();
+    let class = unsafe { libc::syscall(libc::SYS_sched_getscheduler, main) };
+    let mut param: libc::sched_param = c::zeros();
     // SAFETY: the parameters are writable.
-    if class >= 0 && unsafe { libc::sched_getparam(main, &mut param) } == 0 {
+    if class >= 0 && unsafe { libc::syscall(libc::SYS_sched_getparam, main, &raw mut param) } == 0 {
         // SAFETY: the parameters are readable.
-        unsafe { libc::sched_setscheduler(0, class, &param) };
+        unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, class, &raw const param) };
     }
     c::set_errno(0);
     // SAFETY: takes numbers.
