@@ -99,7 +99,7 @@ while read -r line; do
   esac
 done
 dir=$(mktemp -d) && cd "$dir" || exit
-setsid timeout -s KILL $((GMX_TEST_TIMEOUT - 10)) "$program" </dev/null >/"$dir.out" 2>/"$dir.err"
+setsid timeout -s KILL $((GMX_TEST_TIMEOUT * 9 / 10)) "$program" </dev/null >/"$dir.out" 2>/"$dir.err"
 echo $?
 wc -c <"$dir.out"
 cat "$dir.out" "$dir.err"
@@ -129,4 +129,20 @@ done
 
 export GMX_VM_PORT GMX_RUNNER="$PWD/ci/aarch64_vm.sh --program" GMX_LIB="$target/$machine/release/libgomax.so"
 export GMX_CC=aarch64-linux-gnu-gcc GMX_CXX=aarch64-linux-gnu-g++ GMX_TIMEOUT_SCALE=${GMX_TIMEOUT_SCALE:-20}
-cargo test --quiet --test ctests -- "$@" || { tail -n 20 "$log"; exit 1; }
+if (($#)); then
+  tests=("$@")
+else
+  # not WHY TEST...
+  declare -A why
+  not() { for test in "${@:2}"; do why[$test]=$1; done; }
+  not "counts how often a thread starts later than another function, which the emulator has to translate first" child_first
+  not "compiles a program" cxx_late
+  not "the machine has no Python" py_smoke
+  tests=(--exact)
+  for file in ctests/*.{c,cpp}; do
+    test=$(basename "${file%.*}")
+    [[ -n ${why[$test]:-} ]] || tests+=("$test")
+  done
+  for test in "${!why[@]}"; do echo "left out: $test: ${why[$test]}"; done
+fi
+cargo test --quiet --test ctests -- "${tests[@]}" || { tail -n 20 "$log"; exit 1; }

@@ -24,7 +24,7 @@ not "Debian has no Python for musl" py_smoke
 profile=release flags=(--release) tests=("$@")
 if [[ $* == some ]]; then
   profile=debug flags=()
-  tests=(smoke errno foreign fork overflow signals hog_state dlopen net_names process sandbox heap)
+  tests=(smoke attributes blocking_calls dlopen errno fd_messages foreign net_names overflow process signals)
 elif (($# == 0)); then
   for file in ctests/*.{c,cpp}; do
     test=$(basename "${file%.*}")
