@@ -242,6 +242,9 @@ pub struct Signals(pub u64);
 /// library is in the middle of something (making a thread or a process) and has blocked all signals for a moment.
 const OF_THE_C_LIBRARY: u64 = 0b11 << 31;
 
+/// What musl blocks at such a moment: all signals but its own three. A host can block the same, and stays so.
+const OF_MUSL: u64 = !(0b111 << 31);
+
 impl Signals {
     /// The signals that the calling thread blocks.
     pub fn blocked_here() -> Signals {
@@ -263,14 +266,19 @@ impl Signals {
         if is_main_thread() {
             return here;
         }
+        let mut otherwise = here;
         for _ in 0..1000 {
             match read_blocked_by_main() {
+                Some(OF_MUSL) if cfg!(target_env = "musl") => {
+                    otherwise = Signals(OF_MUSL);
+                    yield_thread();
+                }
                 Some(bits) if bits & OF_THE_C_LIBRARY != 0 => yield_thread(),
                 Some(bits) => return Signals(bits),
                 None => break,
             }
         }
-        here
+        otherwise
     }
 }
 
