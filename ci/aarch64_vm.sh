@@ -7,7 +7,7 @@
 # keeps the order that x86-64 has, so fences are the models' business.
 #
 # Exit: 0 passed, 1 failed, 77 a tool is missing. Needs gcc- and g++-aarch64-linux-gnu, qemu-system-arm, cpio, apt-get
-# and `rustup target add aarch64-unknown-linux-gnu`. MEMORY (4G) and CPUS (2) are the machine's. KEEP=FILE keeps its log.
+# and `rustup target add aarch64-unknown-linux-gnu`. MEMORY (4G) and CPUS (2) are the machine's, KEEP=FILE its log.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
