@@ -30,6 +30,13 @@ contents() {
     grep -A1 '^\.B Cancellable' "$page" | grep -q '^yes\.' && grep -A1 '^\.B Call from' "$page" | grep -q 'foreign thread' &&
     grep -q '^gmx_status gmx_pin\|gmx_pin(void)' "$man/man3/gmx_pin.3" && grep -q 'gmx_sema_acquire(&turn)' "$man/man3/gmx_sema_release_handoff.3"
 }
+# gomax-functions(7) leads to the page of each function
+by_purpose() {
+  local page
+  for page in "$man"/man3/gmx_*.3; do
+    ! grep -q '^\.SH CONTEXTS' "$page" || grep -qF "\\fB$(basename "$page" .3)\\fR(3)" "$man/man7/gomax-functions.7" || { basename "$page"; return 1; }
+  done
+}
 by_groff() {
   local said
   said=$(cd "$man" && for page in man?/*; do groff -man -ww -z -Tutf8 "$page" 2>&1; done)
@@ -45,6 +52,7 @@ check "the pages are made" pages
 check "each function has a page" complete
 check "each reference has a page" references
 check "comments come through" contents
+check "each function is found by its purpose" by_purpose
 check "made again they are the same" same_again
 if command -v groff >/dev/null; then check "groff" by_groff; fi
 if command -v mandoc >/dev/null; then check "mandoc" by_mandoc; fi

@@ -2,7 +2,8 @@
 # Checks the documents against the sources. It builds fences marked ```c run, ```cpp run and ```python run and runs them
 # against the release library. These, the other fences in C and C++, and the examples in gomax.h must compile without a
 # warning in each standard. Names of the interface must be in the source, files and links must exist, and functions and
-# numbers that a page mentions must stand in the files that it names. Ends with `N passed, N failed`.
+# numbers that a page mentions must stand in the files that it names. The code in the columns "here" of
+# docs/coming-from.md must be in a header. Ends with `N passed, N failed`.
 # As many programs are built and run at a time as there are CPUs.
 # Environment: GMX_LIB another libgomax.so than target/release's, CC, CXX, PYTHON.
 source "$(dirname "$0")/lib.sh"
@@ -74,15 +75,14 @@ names() { # each one must stand in the source as a word
   return $bad
 }
 
-links() { # to files, and to headings of this document
-  local to bad=0
+headings() { grep -E '^#+ ' "$1" | sed -E 's/^#+ //; s/[^A-Za-z0-9 _-]//g; s/ /-/g' | tr A-Z a-z | awk '{ print (n[$0]++ ? $0 "-" n[$0] - 1 : $0) }'; }
+
+links() { # to files, and to headings of documents
+  local to file bad=0
   for to in $(awk '/^```/ { code = !code } !code' "$1" | grep -oE '\]\([^)]+\)' | sed 's/^](//; s/)$//; /^http/d'); do
-    if [[ $to == \#* ]]; then
-      grep -E '^#+ ' "$1" | sed -E 's/^#+ //; s/[^A-Za-z0-9 -]//g; s/ /-/g' | tr A-Z a-z | awk '{ print (n[$0]++ ? $0 "-" n[$0] - 1 : $0) }' |
-        grep -qx -- "${to#\#}" || { echo "$to"; bad=1; }
-    else
-      [[ -e $(dirname "$1")/${to%%#*} ]] || { echo "$to"; bad=1; }
-    fi
+    file=$1
+    [[ $to == \#* ]] || file=$(dirname "$1")/${to%%#*}
+    [[ -e $file ]] && { [[ $to != *\#* ]] || headings "$file" | grep -qx -- "${to#*\#}"; } || { echo "$to"; bad=1; }
   done
   return $bad
 }
@@ -133,6 +133,24 @@ words() { # the Rust code of a document calls only names that FILE has
   ((n >= 10 && bad == 0))
 }
 
+here() { # FILE N: the code in its columns "here", N names at least, is in a header
+  local name bad=0 n=0
+  for name in $(sed 's/\\|//g' "$1" | awk -F '|' '
+    !/^\|/ { at = 0; next }
+    !at { for (i = 2; i < NF; i++) if ($i == " here ") at = i; next }
+    { print $at }' | grep -oE '`[a-z][^`]*`' | grep -oE '[A-Za-z_0-9]{2,}' | sort -u); do
+    n=$((n + 1))
+    grep -qw -- "$name" include/*.h include/*.hpp || { echo "$name"; bad=1; }
+  done
+  ((n >= $2 && bad == 0))
+}
+
+every() { # function of gomax.h stands in FILE
+  local functions
+  functions=$(grep -oE '^(GMX_MUST_USE )?GMX_API [^;(]*\(' include/gomax.h | grep -oE 'gmx_[a-z0-9_]+\(' | tr -d '(' | sort -u)
+  [[ $(wc -l <<<"$functions") -gt 200 ]] && ! comm -23 <(echo "$functions") <(grep -oE '\bgmx_[a-z0-9_]+' "$1" | sort -u) | grep .
+}
+
 ranks() { # the table of lock ranks is that of src/sync/rank.rs
   diff <(sed -nE 's/^    ([A-Z][A-Za-z]*) = ([0-9]+),$/\2 \1/p' src/sync/rank.rs) \
     <(sed -nE 's/^\| ([0-9]+) \| `([A-Za-z]+)` \|.*/\1 \2/p' HACKING.md)
@@ -150,6 +168,8 @@ for document in "${documents[@]}"; do
   done
 done
 check "HACKING.md: lock ranks" ranks
+check "docs/coming-from.md: what takes the place of what" here docs/coming-from.md 100
+check "docs/functions.md: every function" every docs/functions.md
 check "docs/tour.md: functions" places docs/tour.md 50
 check "docs/measurements.md: constants" constants docs/measurements.md 40
 check "docs/measurements.md: where it is cited" cited docs/measurements.md

@@ -50,7 +50,7 @@ frame.src = pages[0];
 </script>
 HTML
   local pages
-  pages=$(cd "$out" && printf '"%s",' index.html README.html docs/c.html docs/posix.html reference/*.html)
+  pages=$(cd "$out" && printf '"%s",' index.html README.html docs/{c,coming-from,functions,posix}.html reference/*.html)
   sed -i "s|PAGES|[$pages]|" "$out/narrow.html"
   shown "file://$out/narrow.html" --allow-file-access-from-files | sed -n '/<pre id="wide">/,/<\/pre>/p' >"$work/wide"
   rm "$out/narrow.html"
@@ -58,7 +58,18 @@ HTML
 }
 no_network() { ! grep -rlE '(src|href)="(https?:)?//[^"]*\.(js|css|woff2?)"' "$out" --include='*.html' | head -3 | grep .; }
 
+# the page of purposes leads to the reference of every function
+by_purpose() {
+  local name bad=0
+  for name in $(sed -n 's/.*GMX_API .*\b\(gmx_[a-z0-9_]*\)(.*/\1/p' include/gomax.h); do
+    grep -q "reference/[a-z-]*.html#c.$name\"" "$out/docs/functions.html" || { echo "$name"; bad=1; }
+  done
+  return $bad
+}
+
 check "the site is made, and every link leads somewhere" make_site
+check "each function is found by its purpose" by_purpose
+check "links within a page lead there" grep -q '<p><a class="reference internal" href="#begin-and-end">' "$out/docs/functions.html"
 check "no page needs a network" no_network
 if [[ -n $browser ]]; then
   check "the search finds a function" finds gmx_select gomax-channels

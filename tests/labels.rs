@@ -30,6 +30,8 @@ const ALIKE: &[(&str, &[&str])] = &[
     ("ci/gdb.sh", &["P0"]),
     // Versions of cgroups.
     ("src/sys/ncpu.rs", &["V1", "V2"]),
+    // Versions of C.
+    ("docs/install.md", &["C99"]),
     // The steps of the collector at the head of examples/marksweep/gc.c.
     ("docs/runtimes.md", &["C1", "C2", "C3", "C4", "C5"]),
 ];

@@ -16,6 +16,7 @@ suppress_warnings = [
 ]
 highlight_language = "c"
 smartquotes = False
+add_function_parentheses = False
 html_theme = "furo"
 html_title = f"libgomax {version}"
 html_copy_source = False

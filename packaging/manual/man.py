@@ -2,8 +2,8 @@
 """Writes the manual pages of libgomax: man.py gomax.h OUT
 
 OUT/man3 gets a page for each function, and one for each section of the header, with its types and constants and links
-from their names; OUT/man7 gets gomax(7), the words and the rules for all functions, and gomax-contexts(7), the contexts
-and which functions may be called in each.
+from their names; OUT/man7 gets gomax(7), the words and the rules for all functions, gomax-contexts(7), the contexts and
+which functions may be called in each, and gomax-functions(7), the tables of docs/functions.md.
 """
 import os
 import re
@@ -78,7 +78,7 @@ class Manual:
                 f"{name} \\- {escape(brief)}", ".SH LIBRARY", "libgomax (\\fI\\-lgomax\\fR)"]
 
     def see_also(self, names):
-        last = [*names, "\\fBgomax\\-contexts\\fR(7)", "\\fBgomax\\fR(7)"]
+        last = [*names, "\\fBgomax\\-functions\\fR(7)", "\\fBgomax\\-contexts\\fR(7)", "\\fBgomax\\fR(7)"]
         return [".SH SEE ALSO", *[n + "," for n in last[:-1]], last[-1]]
 
     def add(self, section, name, lines):
@@ -153,7 +153,7 @@ class Manual:
         for s in self.sections:
             if s.things:
                 lines += [".TP", f"\\fB{escape(s.slug)}\\fR(3)", f"{escape(s.name)}: " + ", ".join(f.name for f in s.functions)]
-        self.add(OVERVIEW, "gomax", lines + [".SH SEE ALSO", "\\fBgomax\\-contexts\\fR(7)"])
+        self.add(OVERVIEW, "gomax", lines + [".SH SEE ALSO", "\\fBgomax\\-functions\\fR(7),", "\\fBgomax\\-contexts\\fR(7)"])
         lines = self.begin("gomax-contexts", OVERVIEW, "where the functions of libgomax may be called", "Overview")
         lines += [".SH DESCRIPTION", *[x for p in contexts for x in self.of_head(parts[p])], ".SH FUNCTIONS"]
         by = {}
@@ -164,8 +164,19 @@ class Manual:
             lines += [".TP", f".B {escape(where)}", ", ".join(f"\\fB{n}\\fR(3)" for n in names)]
         self.add(OVERVIEW, "gomax-contexts", lines + [".SH SEE ALSO", "\\fBgomax\\fR(7)"])
 
-    def all(self):
+    def by_purpose(self, document):
+        lines = self.begin("gomax-functions", OVERVIEW, "the functions of libgomax by their purpose", "Overview")
+        for line in document.split("\n"):
+            row = re.match(r"\| (.+) \| (.+) \|$", line)
+            if line.startswith("## "):
+                lines += [f".SH {line[3:].upper()}"]
+            elif row and row[1] != "to":
+                lines += [".TP", escape(row[1]), self.words(re.sub(r"`|\[|\]\([^)]*\)", "", row[2]))]
+        self.add(OVERVIEW, "gomax-functions", lines + [".SH SEE ALSO", "\\fBgomax\\-contexts\\fR(7),", "\\fBgomax\\fR(7)"])
+
+    def all(self, document):
         self.overview()
+        self.by_purpose(document)
         for s in self.sections:
             if s.things:
                 self.family(s)
@@ -175,8 +186,9 @@ class Manual:
 
 
 def main():
-    with open(sys.argv[1], encoding="utf-8") as file:
-        pages = Manual(file.read()).all()
+    top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+    with open(sys.argv[1], encoding="utf-8") as header, open(os.path.join(top, "docs/functions.md"), encoding="utf-8") as document:
+        pages = Manual(header.read()).all(document.read())
     for path, text in pages.items():
         path = os.path.join(sys.argv[2], path)
         os.makedirs(os.path.dirname(path), exist_ok=True)

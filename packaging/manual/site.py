@@ -14,9 +14,9 @@ from header import LINES, Code, Items, read
 
 # The documents, in the order of the menu.
 MENU = {
-    "Begin": ["README.md"],
-    "Languages": ["docs/c.md", "docs/cpp.md", "docs/python.md", "docs/zig.md", "docs/nim.md"],
-    "With others": ["docs/runtimes.md", "docs/posix.md", "docs/install.md"],
+    "Begin": ["README.md", "docs/functions.md", "docs/coming-from.md"],
+    "Languages": ["docs/c.md", "docs/traps.md", "docs/cpp.md", "docs/python.md", "docs/zig.md", "docs/nim.md"],
+    "With others": ["docs/go.md", "docs/runtimes.md", "docs/posix.md", "docs/tuning.md", "docs/install.md"],
     "How it works": ["docs/tour.md", "docs/meaning.md", "docs/benchmarks.md", "docs/measurements.md"],
     "The project": ["CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "HACKING.md", "docs/testing.md", "docs/mutations.md"],
 }
@@ -25,9 +25,8 @@ MENU = {
 class Reference:
     def __init__(self, text):
         _, self.sections = read(text)
-        self.functions = {f.name for s in self.sections for f in s.functions}
-        self.types = {t.name for s in self.sections for t in s.things if t.kind == "type"}
-        self.constants = {t.name for s in self.sections for t in s.things if t.kind == "constant"}
+        roles = {"function": "func", "type": "type", "constant": "macro", "variable": "var"}
+        self.roles = {t.name: f"c:{roles[t.kind]}" for s in self.sections for t in s.things}
 
     def words(self, text):
         text = re.sub(r"([\\*`|])", r"\\\1", text)
@@ -35,10 +34,7 @@ class Reference:
 
         def name(found):
             word = found[0]
-            for role, names in (("func", self.functions), ("type", self.types), ("macro", self.constants)):
-                if word in names:
-                    return f":c:{role}:`{word}`"
-            return f"``{word}``"
+            return f":{self.roles[word]}:`{word}`" if word in self.roles else f"``{word}``"
 
         # a role needs a border on each side
         return re.sub(r"\\?\*?\b(?:gmx|GMX)_\w+(?:\.\w+)?(?:\\?\*)?", lambda m: self.bordered(m, name), text)
@@ -47,6 +43,15 @@ class Reference:
         word = re.search(r"(?:gmx|GMX)_\w+", found[0])
         before, after = found[0][: word.start()], found[0][word.end():]
         return f"{before}\\ {name(word)}\\ {after}" if found.start() and found.string[found.start() - 1] not in " (" else f"{before}{name(word)}\\ {after}"
+
+    def markdown(self, text):
+        """A document in which each name as code leads to the reference; not in programs, headings and links."""
+
+        def name(found):
+            return f"{{{self.roles[found[1]]}}}{found[0]}" if found[1] in self.roles else found[0]
+
+        parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
+        return "".join(x if x.startswith("```") else re.sub(r"^#.*|\[[^\]]*\]\([^)]*\)|`([^`]+)`", name, x, flags=re.M) for x in parts)
 
     def blocks(self, blocks, indent):
         lines = []
@@ -102,32 +107,32 @@ class Reference:
         return "\n".join(lines) + "\n"
 
 
-def document(root, path, out):
-    """A document without its links to directories, which have no page."""
+def document(root, path, out, reference):
+    """A document with links to the reference, and without its links to directories, which have no page."""
     with open(os.path.join(root, path), encoding="utf-8") as file:
         text = file.read()
 
     def link(found):
-        to = os.path.join(root, os.path.dirname(path), found[2].split("#")[0])
-        return found[1] if os.path.isdir(to) else found[0]
+        to = found[2].split("#")[0]
+        return found[1] if to and os.path.isdir(os.path.join(root, os.path.dirname(path), to)) else found[0]
 
     text = re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", link, text)
     with open(out, "w", encoding="utf-8") as file:
-        file.write(text)
+        file.write(reference.markdown(text))
 
 
 def main():
     root, out = map(os.path.abspath, sys.argv[1:3])
+    with open(os.path.join(root, "include/gomax.h"), encoding="utf-8") as file:
+        reference = Reference(file.read())
     for path in subprocess.run(["git", "ls-files"], cwd=root, check=True, capture_output=True, text=True).stdout.split("\n"):
         if path:
             link = os.path.join(out, path)
             os.makedirs(os.path.dirname(link), exist_ok=True)
             if path.endswith(".md"):
-                document(root, path, link)
+                document(root, path, link, reference)
             else:
                 shutil.copyfile(os.path.join(root, path), link)
-    with open(os.path.join(root, "include/gomax.h"), encoding="utf-8") as file:
-        reference = Reference(file.read())
     pages = {"functions": reference.index()}
     pages.update((s.slug, reference.page(s)) for s in reference.sections if s.things)
     os.makedirs(os.path.join(out, "reference"))
