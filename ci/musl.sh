@@ -52,6 +52,15 @@ chmod +x "$work/cc"
 export GMX_LIB=$target/$machine/$profile/libgomax.so GMX_CC=$work/cc GMX_CXX=/nonexistent
 status=0
 "${CARGO:-cargo}" test --quiet --test ctests -- --exact "${tests[@]}" || status=1
+
+# a static program, which many want musl for
+if "$work/cc" -static -std=c11 -D_GNU_SOURCE -O2 -pthread -Iinclude -Ictests -o "$work/static" ctests/smoke.c \
+  "${GMX_LIB%.so}.a" "$std/self-contained/libunwind.a" && GMX_TEST_TIMEOUT=60 timeout 60 "$work/static"; then
+  echo "1 passed, 0 failed"
+else
+  echo "the static program fails"
+  status=1
+fi
 if (($# == 0)); then
   for test in "${!why[@]}"; do echo "left out: $test: ${why[$test]}"; done | sort
 fi
