@@ -4,7 +4,7 @@
 //! passes them on to each process that it starts. The maker may be any thread of the host. So the library reads those
 //! of the main thread ([`become_like_main_thread`]) and gives them to the one thread that makes all others.
 
-use super::linux::{KeepErrno, page_size, prctl, yield_thread};
+use super::linux::{KeepErrno, now, page_size, prctl, sleep_until, yield_thread};
 use super::without::{is_sealed, may_open};
 use super::{c, heap, held};
 use core::alloc::Layout;
@@ -242,8 +242,14 @@ pub struct Signals(pub u64);
 /// library is in the middle of something (making a thread or a process) and has blocked all signals for a moment.
 const OF_THE_C_LIBRARY: u64 = 0b11 << 31;
 
-/// What musl blocks at such a moment: all signals but its own three. A host can block the same, and stays so.
-const OF_MUSL: u64 = !(0b111 << 31);
+/// What musl blocks at such a moment: all signals but its own three, and the two that cannot be blocked. A host can block
+/// the same, but then it mostly sleeps.
+const OF_MUSL: u64 = !(0b111 << 31 | 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1));
+
+/// Whether a thread in this state (a letter of /proc) blocks these signals because it is in the middle of something.
+fn is_for_a_moment(bits: u64, state: u8) -> bool {
+    bits & OF_THE_C_LIBRARY != 0 || cfg!(target_env = "musl") && bits == OF_MUSL && state != b'S'
+}
 
 impl Signals {
     /// The signals that the calling thread blocks.
@@ -267,14 +273,16 @@ impl Signals {
             return here;
         }
         let mut otherwise = here;
-        for _ in 0..1000 {
+        for look in 0..200 {
             match read_blocked_by_main() {
-                Some(OF_MUSL) if cfg!(target_env = "musl") => {
-                    otherwise = Signals(OF_MUSL);
-                    yield_thread();
+                Some((bits, state)) if is_for_a_moment(bits, state) => {
+                    if bits == OF_MUSL {
+                        otherwise = Signals(bits);
+                    }
+                    // On a busy machine the main thread may wait for a CPU.
+                    if look < 100 { yield_thread() } else { sleep_until(now() + 1_000_000) }
                 }
-                Some(bits) if bits & OF_THE_C_LIBRARY != 0 => yield_thread(),
-                Some(bits) => return Signals(bits),
+                Some((bits, _)) => return Signals(bits),
                 None => break,
             }
         }
@@ -291,8 +299,8 @@ fn is_main_thread() -> bool {
     super::gettid() == main_tid()
 }
 
-/// Reads `SigBlk` of /proc/self/status, which is the main thread's mask. Allocates nothing.
-fn read_blocked_by_main() -> Option<u64> {
+/// Reads the main thread's mask and its state of /proc/self/status. Allocates nothing.
+fn read_blocked_by_main() -> Option<(u64, u8)> {
     if !may_open() {
         return None;
     }
@@ -306,8 +314,10 @@ fn read_blocked_by_main() -> Option<u64> {
     let n = c::read(fd, &mut buf);
     c::close(fd);
     let n = usize::try_from(n).ok()?;
-    let line = buf[..n].split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"SigBlk:"))?;
-    u64::from_str_radix(core::str::from_utf8(line).ok()?.trim(), 16).ok()
+    let field =
+        |name: &[u8]| buf[..n].split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii);
+    let bits = u64::from_str_radix(core::str::from_utf8(field(b"SigBlk:")?).ok()?, 16).ok()?;
+    Some((bits, *field(b"State:")?.first()?))
 }
 
 /// Gives the calling thread the affinity, the scheduling class and the nice value of the main thread. A setting that
