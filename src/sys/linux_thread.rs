@@ -242,8 +242,8 @@ pub struct Signals(pub u64);
 /// library is in the middle of something (making a thread or a process) and has blocked all signals for a moment.
 const OF_THE_C_LIBRARY: u64 = 0b11 << 31;
 
-/// What musl blocks at such a moment: all signals but its own three, and the two that cannot be blocked. A host can block
-/// the same, but then it mostly sleeps.
+/// What musl blocks at such a moment: all signals but its own three, and the two that cannot be blocked. A host can
+/// block the same, but then it mostly sleeps.
 const OF_MUSL: u64 = !(0b111 << 31 | 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1));
 
 /// Whether a thread in this state (a letter of /proc) blocks these signals because it is in the middle of something.
