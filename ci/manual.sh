@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Makes the manual pages from the header, and checks them: each exported function has one, each page that a page refers
-# to exists, the comments come through, and groff and mandoc, where they are installed, have nothing to say. Ends with
-# `N passed, N failed`.
+# to exists, the comments come through, and groff and mandoc, where they are installed, have nothing to say. Each
+# function has an example, which calls it. The programs of the examples compile without a warning and run, by gcc and by
+# clang. Ends with `N passed, N failed, N skipped`.
+# Environment: GMX_LIB another libgomax.so than target/release's.
 source "$(dirname "$0")/lib.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+use_library
 man=$work/man
+skipped=0
+flags=(-std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread "-I$PWD/include")
+libs=("-L$work/lib" -lgomax)
 
 pages() { "${PYTHON:-python3}" packaging/manual/man.py include/gomax.h "$man"; }
 complete() {
@@ -28,7 +32,25 @@ contents() {
   local page=$man/man3/gmx_chan_send_timeout.3
   grep -q '^gmx_chan_send_timeout \\- ' "$page" && grep -q 'GMX_ETIMEDOUT' <(sed -n '/^.SH RETURN VALUE/,/^.SH CONTEXTS/p' "$page") &&
     grep -A1 '^\.B Cancellable' "$page" | grep -q '^yes\.' && grep -A1 '^\.B Call from' "$page" | grep -q 'foreign thread' &&
-    grep -q '^gmx_status gmx_pin\|gmx_pin(void)' "$man/man3/gmx_pin.3" && grep -q 'gmx_sema_acquire(&turn)' "$man/man3/gmx_sema_release_handoff.3"
+    grep -q '^gmx_status gmx_pin\|gmx_pin(void)' "$man/man3/gmx_pin.3" && grep -q 'gmx_sema_acquire(&turn)' "$man/man3/gmx_sema_release_handoff.3" &&
+    sed -n '/^.SH EXAMPLE/,/^.SH HISTORY/p' "$page" | grep -q 'gmx_chan_send_timeout(out'
+}
+# each trap names a page of a function that has to do with it
+traps() {
+  ! sed '/^\.SH TOOLS/,$d; /^\.RS/,/^\.RE/d' "$man/man7/gomax-traps.7" | awk '/^\.IP/ { getline; if (!/\\fR\(3\)/) print }' | grep .
+}
+by_clang() { # PROGRAM
+  clang "${flags[@]}" -o "$work/program" "$1" "${libs[@]}" && cd "$work" && timeout 60 ./program
+}
+# and each function was called from its example
+by_gcc() { # PROGRAM
+  cp "$1" "$work/example.c" && cd "$work" && gcc -fno-inline --coverage "${flags[@]}" -o program example.c "${libs[@]}" &&
+    timeout 60 ./program && gcov program-example.gcno >gcov.txt && awk '
+      /\/\* example: / { names = $0; gsub(/.*example: | \*\/.*/, "", names); n = split(names, name, " "); within = 1 }
+      /\/\* end \*\// { for (i = 1; i <= n; i++) if (!called[name[i]]) { print name[i] " is not called"; bad = 1 }
+                       delete called; within = 0 }
+      within && $1 ~ /^[0-9]/ { for (i = 1; i <= n; i++) if (index($0, name[i] "(")) called[name[i]] = 1 }
+      END { exit bad }' example.c.gcov
 }
 # gomax-functions(7) leads to the page of each function
 by_purpose() {
@@ -39,7 +61,7 @@ by_purpose() {
 }
 by_groff() {
   local said
-  said=$(cd "$man" && for page in man?/*; do groff -man -ww -z -Tutf8 "$page" 2>&1; done)
+  said=$(cd "$man" && groff -man -ww -z -Tutf8 man?/* 2>&1)
   [[ -z $said ]] || { echo "$said" | head -20; return 1; }
 }
 # (a page has the version instead of a date: it does not change from day to day)
@@ -54,6 +76,15 @@ check "each reference has a page" references
 check "comments come through" contents
 check "each function is found by its purpose" by_purpose
 check "made again they are the same" same_again
+check "the traps name functions" traps
+check "each function has an example" "${PYTHON:-python3}" packaging/manual/examples.py include/gomax.h
+for program in packaging/manual/examples/*.c; do
+  start "${program##*/}: gcc" by_gcc "$program"
+  ! command -v clang >/dev/null || start "${program##*/}: clang" by_clang "$program"
+done
+settle
 if command -v groff >/dev/null; then check "groff" by_groff; fi
 if command -v mandoc >/dev/null; then check "mandoc" by_mandoc; fi
-summary
+command -v clang >/dev/null || { echo "left out: there is no clang"; skipped=1; }
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Tests the Nim binding: its tests as a debug and as a release build, programs that it must refuse to compile, the
-# example, and the programs of docs/nim.md. As many of them are built and run at a time as there are CPUs. Ends with
-# `N passed, N failed`. Skipped (77) if Nim is neither installed nor available from apt. `ci/nim.sh setup` only installs
-# what the suite needs. Environment: GMX_LIB another libgomax.so than target/release's, NIM the compiler.
+# example, and the programs of docs/nim.md and docs/start.md. As many of them are built and run at a time as there are
+# CPUs. Ends with `N passed, N failed`. Skipped (77) if Nim is neither installed nor available from apt.
+# `ci/nim.sh setup` only installs what the suite needs. Environment: GMX_LIB another libgomax.so than target/release's,
+# NIM the compiler.
 source "$(dirname "$0")/lib.sh"
 root=$PWD
 nim=${NIM:-nim}
@@ -93,6 +94,13 @@ for program in "$docs"/[0-9]*.nim; do
   mv "$program" "$docs/page$n.nim" # the name of a module is a word
   start "docs/nim.md: $n.nim" run "$docs/page$n.nim" "page$n"
 done
+hosts() { # with the options of docs/start.md
+  programs docs/start.md "$docs/start"
+  awk '/^```/ { out = $1 == "```cfg"; next } out' docs/start.md >"$docs/start/nim.cfg"
+  mv "$docs/start/"[0-9]*.nim "$docs/start/up.nim"
+  "$nim" c "${flags[@]}" --nimcache:"$cache/up" -o:"$work/up" "$docs/start/up.nim" && ci/start.py "$work/up"
+}
+start "docs/start.md" hosts
 if command -v nimble >/dev/null; then
   check "gomax.nimble" grep -qx "version: \"$gomax_version\"" <(cd bindings/nim && nimble dump)
 fi

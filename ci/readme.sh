@@ -4,18 +4,26 @@
 # warning in each standard. Names of the interface must be in the source, files and links must exist, and functions and
 # numbers that a page mentions must stand in the files that it names. The code in the columns "here" of
 # docs/coming-from.md must be in a header. Ends with `N passed, N failed`.
-# As many programs are built and run at a time as there are CPUs.
+# As many programs are built and run at a time as there are CPUs. `ci/readme.sh DOCUMENT...` checks these documents
+# only.
 # Environment: GMX_LIB another libgomax.so than target/release's, CC, CXX, PYTHON.
 source "$(dirname "$0")/lib.sh"
 use_library
-documents=(README.md HACKING.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md)
+documents=("$@")
+(($#)) || documents=(README.md HACKING.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md)
 root=$PWD
 flags=(-Wall -Wextra -Werror -O2 -pthread -Iinclude -L"$work/lib" -lgomax)
 
+openmp=() # for programs that use it; without it they run on one thread
+! echo 'int main(void) { return 0; }' | "${CC:-cc}" -fopenmp -x c -o "$work/openmp" - 2>/dev/null || openmp=(-fopenmp)
+
 run() {
+  local also=() with=()
+  ! grep -q '^#pragma omp' "$1" || also=("${openmp[@]}")
+  [[ $1 != */start/* ]] || with=(ci/start.py)
   case $1 in
-  *.c) "${CC:-cc}" -std=c11 -D_GNU_SOURCE -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "$1.exe" ;;
-  *.cpp) "${CXX:-c++}" -std=c++17 -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "$1.exe" ;;
+  *.c) "${CC:-cc}" -std=c11 -D_GNU_SOURCE "${also[@]}" -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "${with[@]}" "$1.exe" ;;
+  *.cpp) "${CXX:-c++}" -std=c++17 -o "$1.exe" "$1" "${flags[@]}" && timeout 60 "${with[@]}" "$1.exe" ;;
   *.python) timeout 60 "${PYTHON:-python3}" "$1" ;;
   *) false ;;
   esac
@@ -56,7 +64,7 @@ strict() { # COMPILER STANDARD FILE...: without a warning
 }
 strict_cpp() { # COMPILER STANDARD
   [[ ! ${older[*]} ]] || strict "$1" "$2" "${older[@]}" || return 1
-  [[ $2 != c++1[14] ]] || return 0
+  [[ $2 != c++1[14] && ${cpp[*]} ]] || return 0
   precompile "$work/compiled" "$1" "-std=$2" -pthread -D_GNU_SOURCE && strict "$1" "$2" "${cpp[@]}"
 }
 
@@ -163,27 +171,30 @@ for document in "${documents[@]}"; do
   page=$(basename "$document" .md)
   [[ $page != zig && $page != nim ]] || continue # ci/zig.sh and ci/nim.sh run these
   programs "$document" "$work/$page"
-  for program in "$work/$page"/[0-9]*.*; do
-    [[ ! -e $program ]] || start "$document: ${program##*/}" run "$program"
+  for program in "$work/$page"/[0-9]*.*; do # those of start.md in Zig and Nim are run there as well
+    [[ ! -e $program || $program == *.zig || $program == *.nim ]] || start "$document: ${program##*/}" run "$program"
   done
 done
-check "HACKING.md: lock ranks" ranks
-check "docs/coming-from.md: what takes the place of what" here docs/coming-from.md 100
-check "docs/functions.md: every function" every docs/functions.md
-check "docs/tour.md: functions" places docs/tour.md 50
-check "docs/measurements.md: constants" constants docs/measurements.md 40
-check "docs/measurements.md: where it is cited" cited docs/measurements.md
-check "docs/tour.md: words of the model" words docs/tour.md src/models/*.rs
+if ((!$#)); then
+  check "HACKING.md: lock ranks" ranks
+  check "docs/coming-from.md: what takes the place of what" here docs/coming-from.md 100
+  check "docs/functions.md: every function" every docs/functions.md
+  check "docs/tour.md: functions" places docs/tour.md 50
+  check "docs/measurements.md: constants" constants docs/measurements.md 40
+  check "docs/measurements.md: where it is cited" cited docs/measurements.md
+  check "docs/tour.md: words of the model" words docs/tour.md src/models/*.rs
+  check "gomax.h: examples" examples "$work/examples"
+fi
 
-check "gomax.h: examples" examples "$work/examples"
 precompiled=()
+shopt -s nullglob # a document may have programs in one language only
 c=("$work"/*/*.c) older=() cpp=()
 for program in "$work"/*/*.cpp; do
   if grep -qE '<gomax(_net|_os)?\.hpp>' "$program"; then cpp+=("$program"); else older+=("$program"); fi
 done
 for compiler in gcc clang; do
   for standard in c99 c11 c17 c2x; do
-    ! knows $compiler $standard c ||
+    [[ ! ${c[*]} ]] || ! knows $compiler $standard c ||
       start "documents: $compiler -std=$standard" strict $compiler $standard -Wno-unused-variable -Wno-unused-but-set-variable "${c[@]}"
   done
 done

@@ -56,6 +56,11 @@ HTML
   rm "$out/narrow.html"
   grep -q '<pre id="wide">seen all</pre>' "$work/wide" || { grep -v '^const pages' "$work/wide"; return 1; }
 }
+examples() {
+  local functions
+  functions=$(grep -c '^\(GMX_MUST_USE \)\?GMX_API .*(' include/gomax.h)
+  (($(cat "$out"/reference/*.html | grep -o '>Example<' | wc -l) >= functions))
+}
 no_network() { ! grep -rlE '(src|href)="(https?:)?//[^"]*\.(js|css|woff2?)"' "$out" --include='*.html' | head -3 | grep .; }
 
 # the page of purposes leads to the reference of every function
@@ -71,6 +76,7 @@ check "the site is made, and every link leads somewhere" make_site
 check "each function is found by its purpose" by_purpose
 check "links within a page lead there" grep -q '<p><a class="reference internal" href="#begin-and-end">' "$out/docs/functions.html"
 check "no page needs a network" no_network
+check "each function has an example" examples
 if [[ -n $browser ]]; then
   check "the search finds a function" finds gmx_select gomax-channels
   check "the search finds by purpose" finds "semaphore+waiting" gomax-semaphores

@@ -86,7 +86,7 @@ suite readme env GMX_LIB="$release_lib" ci/readme.sh
 suite python env GMX_LIB="$release_lib" PYTHON="$python" ci/python.sh
 suite zig env GMX_LIB="$release_lib" ci/zig.sh
 suite nim env GMX_LIB="$release_lib" ci/nim.sh
-suite manual ci/manual.sh
+suite manual env GMX_LIB="$release_lib" ci/manual.sh
 suite site env PYTHON="$python" ci/site.sh
 suite parsers env GMX_LIB="$release_lib" ci/parsers.sh
 suite runtimes env GMX_LIB="$release_lib" ci/runtimes.sh

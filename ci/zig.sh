@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests the Zig binding: what it has of the header; its tests and wrong calls in each of $GMX_ZIG_MODES, and the
 # scenarios of docs/meaning.md in the modes that check calls; tests of the standard library on our Io; the examples; and
-# the programs of docs/zig.md in a project that fetches the package as a reader would. The modes are built at the same
-# time. Ends with `N passed, N failed`.
+# the programs of docs/zig.md in a project that fetches the package as a reader would, and that of docs/start.md. The
+# modes are built at the same time. Ends with `N passed, N failed`.
 # Zig is $GMX_ZIG, or the `zig` on the PATH if its version is right, or comes from PyPI into target/zig; without Zig
 # the suite is skipped (77). The first run compiles Zig's own build tool, which takes minutes; it is kept in
 # target/zig.
@@ -109,6 +109,13 @@ for program in "$project"/[0-9]*.zig; do
   cp "$program" "$project/src/main.zig"
   check "docs/zig.md: $(basename "$program")" build "$project" run
 done
+
+hosts() { # built by hand, as docs/start.md does
+  programs docs/start.md "$work/start"
+  "${zig[@]}" build-exe "-femit-bin=$work/start/up" --dep gomax "-Mroot=$(echo "$work"/start/[0-9]*.zig)" -lc "-L$prefix/lib" -lgomax \
+    -Mgomax=bindings/zig/src/gomax.zig && ci/start.py "$work/start/up"
+}
+check "docs/start.md" hosts
 
 settle
 start_counted "tests of std.Io" std_tests

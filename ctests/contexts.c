@@ -1,11 +1,14 @@
 /* timeout: 180 */
 /* env: GMX_MAXPROCS=3 */
+/* env: GMXDEBUG=strict=1 */
 /*
  * Calls every function of the header in every context. A call that the context allows works; any other returns its
  * status and changes nothing.
  *
  * The table below is the test. A row is a call, a column is a context, and a cell is the status that the call must
  * return. `n_a` means that the call is not made there: it would wait forever, or not return.
+ *
+ * GMXDEBUG=strict=1 reports each kind of wrong call once, with the name of the function that was called.
  */
 #include "gs.h"
 #include "objects.h"
@@ -1912,12 +1915,38 @@ static void look(struct seen *seen, const struct fixture *f) {
 
 static int wrong; /* cells of the table */
 
+/* ---- the reports of wrong calls ---- */
+
+static struct {
+  const struct row *row; /* whose call was reported; NULL: a fixture's */
+  char function[48], status[24];
+} reports[1024];
+static uint32_t nreports;
+static const struct row *called;
+
+static void hears(void *arg, const char *text, size_t len) {
+  (void)arg;
+  char line[160];
+  size_t n = len < sizeof line - 1 ? len : sizeof line - 1;
+  memcpy(line, text, n);
+  line[n] = 0;
+  uint32_t i = __atomic_fetch_add(&nreports, 1, __ATOMIC_ACQ_REL);
+  CHECK_CMP(i, <, 1024);
+  if (sscanf(line, "libgomax: wrong call: %47s returns %23s", reports[i].function, reports[i].status) != 2)
+    FAIL("reported: %s", line);
+  reports[i].row = called;
+}
+
+/* ---- the calls ---- */
+
 static void probe(void *arg) {
   const struct probe *p = arg;
   struct seen before, after;
   gmx_status want = p->row->want[p->column];
   look(&before, p->f);
+  called = p->row;
   gmx_status got = p->row->call(p->f);
+  called = NULL;
   look(&after, p->f);
   if (got != want) {
     bump(&wrong);
@@ -2075,6 +2104,50 @@ static void every_call_in_every_place(void) {
   for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) every_call_in(&places[i]);
 }
 
+/* Whether a row may call a function: both are about the same kind of object, as mutex_lock_null and gmx_mutex_lock. */
+static bool may_call(const char *row, const char *function) {
+  static const char *const more[][2] = {{"transfers_", ""}, {"recv_and_", ""}, {"send_and_", ""}, {"file_", ""}, {"paths_", ""}, {"listen_wrong", "gmx_udp_open"},
+                                        {"ticker", "gmx_timer"}, {"timer", "gmx_ticker"}, {"poll_release", "gmx_close"},
+                                        {"connect", "gmx_accept"}, {"open_read_close", "gmx_"}};
+  size_t n = strcspn(function + 4, "_");
+  if (strncmp(row, function + 4, n) == 0 && (row[n] == 0 || row[n] == '_')) return true;
+  for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
+    if (strstr(row, more[i][0]) == row && strstr(function, more[i][1]) == function) return true;
+  return false;
+}
+
+/* Whether the call of a row is wrong if it returns this. For gmx_ready and gmx_cancel_g a goroutine may just have
+ * ended, and gmx_self has no status. */
+static bool is_wrong_call(const char *row, gmx_status s) {
+  if (strstr(row, "ready_") == row || strstr(row, "self_") == row) return false;
+  if (strstr(row, "cancel_g") == row && s == stale) return false;
+  return s == inval || s == perm || s == badf || s == dlock || s == stale || s == notg || s == insys;
+}
+
+static void every_wrong_call_is_reported(void) {
+  for (uint32_t i = 0; i < nreports; i++) {
+    for (uint32_t j = 0; j < i; j++)
+      if (!strcmp(reports[i].function, reports[j].function) && !strcmp(reports[i].status, reports[j].status))
+        FAIL("%s, %s was reported twice", reports[i].function, reports[i].status);
+    if (!reports[i].row) continue;
+    const char *row = reports[i].row->name;
+    if (!may_call(row, reports[i].function)) FAIL("%s was reported in the row %s", reports[i].function, row);
+    if (strstr(row, "ready_") == row || (!strcmp(reports[i].function, "gmx_cancel_g") && !strcmp(reports[i].status, "GMX_ESTALE")))
+      FAIL("%s in the row %s is no wrong call", reports[i].function, row);
+  }
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t j = 0; j < sizeof places / sizeof places[0]; j++) {
+      gmx_status s = rows[i].want[places[j].column];
+      if (!is_wrong_call(rows[i].name, s)) continue;
+      bool found = false;
+      for (uint32_t k = 0; k < nreports && !found; k++)
+        found = !strcmp(reports[k].status, gmx_err_name(s)) && may_call(rows[i].name, reports[k].function);
+      if (!found) FAIL("%s %s: %s was not reported", rows[i].name, places[j].name, gmx_err_name(s));
+    }
+  }
+  check_say("  %u kinds", nreports);
+}
+
 static uint32_t hogs_stop, hogs_run;
 
 static void hog(void *arg) {
@@ -2113,9 +2186,13 @@ static void the_barrier_over_busy_ps(void) {
 int main(void) {
   null_fd = open("/dev/null", O_WRONLY);
   CHECK(null_fd >= 0);
-  CHECK_OK(gmx_init(NULL));
+  gmx_config config;
+  CHECK_OK(gmx_config_default(&config));
+  config.report = hears;
+  CHECK_OK(gmx_init(&config));
   do_once(NULL);
   RUN(every_call_in_every_place);
+  RUN(every_wrong_call_is_reported);
   RUN(the_barrier_over_busy_ps);
   CHECK_EQ(wrong, 0);
   RUN(ends_clean);

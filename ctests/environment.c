@@ -51,25 +51,31 @@ static void right_settings_say_nothing(void) {
 }
 
 static void wrong_settings_are_told_in_one_line(void) {
-  static const char *const wrong[] = {
-      "schedtrac=1000", "schedtrace", "schedtrace=", "schedtrace=1s", "schedtrace=-5", "schedtrace=99999999999999999999",
-      "scheddetail", "scheddetail=2", "scheddetail=yes", "membarrier=off", "membarrier", "=", "=3", "help=1", "Help", "1",
-      "setting_of_a_newer_version=1",
+  static const char *const wrong[][2] = {/* and what is said to be meant */
+      {"schedtrac=1000", "schedtrace=MS"}, {"schedtrace", "schedtrace=MS"}, {"schedtrace=", "schedtrace=MS"},
+      {"schedtrace=1s", "schedtrace=MS"}, {"schedtrace=-5", "schedtrace=MS"},
+      {"schedtrace=99999999999999999999", "schedtrace=MS"}, {"scheddetail", "scheddetail=0|1"},
+      {"scheddetail=2", "scheddetail=0|1"}, {"scheddetail=yes", "scheddetail=0|1"}, {"membarrier=off", "membarrier=0|1"},
+      {"membarrier", "membarrier=0|1"}, {"membarier=1", "membarrier=0|1"}, {"preemt=0", "preempt=0|nosignal|1"},
+      {"strikt=1", "strict=0|1|2"}, {"help=1", "help"}, {"Help", "help"}, {"=", NULL}, {"=3", NULL}, {"1", NULL},
+      {"gctrace=1", NULL}, {"setting_of_a_newer_version=1", NULL},
   };
   static child c;
   int procs, machine;
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     char text[256];
-    snprintf(text, sizeof text, "membarrier=1,%s,schedtrace=100000", wrong[i]);
+    snprintf(text, sizeof text, "membarrier=1,%s,schedtrace=100000", wrong[i][0]);
     start(&c, (start_case){text, NULL, 0}, &procs, &machine);
-    snprintf(text, sizeof text, "libgomax: GMXDEBUG: not understood: \"%s\"; known: ", wrong[i]);
+    int n = snprintf(text, sizeof text, "libgomax: GMXDEBUG: not understood: \"%s\"", wrong[i][0]);
+    if (wrong[i][1]) n += snprintf(text + n, sizeof text - (size_t)n, " (perhaps %s)", wrong[i][1]);
+    snprintf(text + n, sizeof text - (size_t)n, "; known: ");
     CHILD_SAID(&c, text);
     for (const char *const *name = (const char *const[]){" help", " schedtrace=MS", " scheddetail=0|1", NULL}; *name; name++)
       CHILD_SAID(&c, *name);
     CHECK_EQ(lines_of_ours(&c), 1);
   }
   start(&c, (start_case){"a=1,schedtrace=0,b,scheddetail=?", NULL, 0}, &procs, &machine);
-  CHILD_SAID(&c, "libgomax: GMXDEBUG: not understood: \"a=1\", \"b\", \"scheddetail=?\"; known: ");
+  CHILD_SAID(&c, "libgomax: GMXDEBUG: not understood: \"a=1\", \"b\", \"scheddetail=?\" (perhaps scheddetail=0|1); known: ");
   CHECK_EQ(lines_of_ours(&c), 1);
 }
 

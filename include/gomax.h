@@ -120,6 +120,9 @@ extern "C" {
 /*
  * Every call that can fail returns a gmx_status. A negative status is an error, and the call has changed nothing;
  * GMX_OK is 0, and a few calls return a count above it. Compare with the names below, and never with numbers.
+ *
+ * A program that is run with GMXDEBUG=strict=1 in its environment reports the calls that are wrong, with the reason;
+ * with strict=2 it aborts at the first.
  */
 
 /**

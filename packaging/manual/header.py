@@ -46,8 +46,10 @@ class Thing:
         return re.split(r"(?<=[^.]\.)\s|: (?=[a-z])", text, maxsplit=1)[0].rstrip(".:")
 
     @property
-    def example(self):
-        return [block for block in self.blocks if isinstance(block, Code)]
+    def names(self):
+        """What of the library the comment names."""
+        text = " ".join([str(block) for block in self.blocks] + list(self.lines.values()))
+        return set(re.findall(r"\bgmx_\w+", text)) - {self.name}
 
 
 @dataclass

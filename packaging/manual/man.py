@@ -2,16 +2,20 @@
 """Writes the manual pages of libgomax: man.py gomax.h OUT
 
 OUT/man3 gets a page for each function, and one for each section of the header, with its types and constants and links
-from their names; OUT/man7 gets gomax(7), the words and the rules for all functions, gomax-contexts(7), the contexts and
-which functions may be called in each, and gomax-functions(7), the tables of docs/functions.md.
+from their names; OUT/man7 gets gomax(7), the words and the rules for all functions; gomax-contexts(7), the contexts and
+which functions may be called in each; gomax-functions(7), the tables of docs/functions.md; and gomax-traps(7), which is
+docs/traps.md.
 """
 import os
 import re
 import sys
 
+import examples
 from header import LINES, Code, Items, read
 
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 FAMILY, OVERVIEW = "3", "7"
+OVERVIEWS = ("gomax-functions", "gomax-contexts", "gomax-traps", "gomax")
 
 
 def escape(text):
@@ -24,6 +28,7 @@ class Manual:
         self.head, self.sections = read(text)
         self.version = re.search(r'GMX_VERSION_STRING "([^"]+)"', text)[1]
         self.functions = {f.name: s for s in self.sections for f in s.functions}
+        self.examples = examples.by_function(examples.read())
         self.pages = {}
 
     def words(self, text, own=None):
@@ -77,8 +82,8 @@ class Manual:
         return [f'.\\" Made from gomax.h.', f'.TH {name} {section} "" "gomax {self.version}" "{topic}"', ".SH NAME",
                 f"{name} \\- {escape(brief)}", ".SH LIBRARY", "libgomax (\\fI\\-lgomax\\fR)"]
 
-    def see_also(self, names):
-        last = [*names, "\\fBgomax\\-functions\\fR(7)", "\\fBgomax\\-contexts\\fR(7)", "\\fBgomax\\fR(7)"]
+    def see_also(self, own, names=()):
+        last = [*names, *(f"\\fB{escape(name)}\\fR(7)" for name in OVERVIEWS if name != own)]
         return [".SH SEE ALSO", *[n + "," for n in last[:-1]], last[-1]]
 
     def add(self, section, name, lines):
@@ -88,10 +93,9 @@ class Manual:
         self.pages[f"man{section}/{name}.{section}"] = "\n".join(lines) + "\n"
 
     def function(self, f, s):
-        prose = [b for b in f.blocks if not isinstance(b, Code)]
         lines = self.begin(f.name, FAMILY, f.brief[:1].lower() + f.brief[1:], s.name)
         lines += [".SH SYNOPSIS", ".nf", ".B #include <gomax.h>", ".PP", f'.B "{escape(f.declaration)}"', ".fi"]
-        lines += [".SH DESCRIPTION", *self.text(prose, f.name)]
+        lines += [".SH DESCRIPTION", *self.text(f.blocks, f.name)]
         lines += [".SH RETURN VALUE"]
         if f.lines.get("Returns"):
             for part in f.lines["Returns"].rstrip(".").split("; "):
@@ -102,13 +106,19 @@ class Manual:
         for label, default in LINES.items():
             if label not in ("Returns", "Since"):
                 lines += [".TP", f".B {label}", self.words(f.lines.get(label, default), f.name)]
-        if f.example:
-            lines += [".SH EXAMPLE", *self.text(f.example)]
-        elif any(isinstance(b, Code) for b in s.blocks):
-            lines += [".SH EXAMPLE", f"\\fB{escape(s.slug)}\\fR(3) has one."]
+        if f.name in self.examples:
+            lines += [".SH EXAMPLE", *self.text([e.code for e in self.examples[f.name]])]
         lines += [".SH HISTORY", f"Since {f.lines.get('Since', LINES['Since'])}."]
-        others = [g.name for g in s.functions if g.name != f.name]
-        self.add(FAMILY, f.name, lines + self.see_also([f"\\fB{n}\\fR(3)" for n in others] + [f"\\fB{escape(s.slug)}\\fR(3)"]))
+        near = [f"\\fB{name}\\fR(3)" for name in self.neighbours(f, s)]
+        self.add(FAMILY, f.name, lines + self.see_also(f.name, [*near, f"\\fB{escape(s.slug)}\\fR(3)"]))
+
+    def neighbours(self, f, s):
+        """What the comment names and the examples call; of the section what names this one and what stands beside it, or all
+        of a small one."""
+        at = s.functions.index(f)
+        near = f.names | {name for e in self.examples.get(f.name, []) for name in e.calls}
+        near |= {g.name for i, g in enumerate(s.functions) if f.name in g.names or abs(i - at) == 1 or len(s.functions) <= 8}
+        return [name for name in self.functions if name in near and name != f.name]
 
     def family(self, s):
         first = next((b for b in s.blocks if isinstance(b, str)), s.name)
@@ -133,7 +143,7 @@ class Manual:
             lines += [".SH FUNCTIONS"]
             for f in s.functions:
                 lines += [".TP", f"\\fB{f.name}\\fR(3)", self.words(f.brief, f.name)]
-        self.add(FAMILY, s.slug, lines + self.see_also([]))
+        self.add(FAMILY, s.slug, lines + self.see_also(s.slug))
 
     def overview(self):
         title, *rest = self.head
@@ -153,7 +163,7 @@ class Manual:
         for s in self.sections:
             if s.things:
                 lines += [".TP", f"\\fB{escape(s.slug)}\\fR(3)", f"{escape(s.name)}: " + ", ".join(f.name for f in s.functions)]
-        self.add(OVERVIEW, "gomax", lines + [".SH SEE ALSO", "\\fBgomax\\-functions\\fR(7),", "\\fBgomax\\-contexts\\fR(7)"])
+        self.add(OVERVIEW, "gomax", lines + self.see_also("gomax"))
         lines = self.begin("gomax-contexts", OVERVIEW, "where the functions of libgomax may be called", "Overview")
         lines += [".SH DESCRIPTION", *[x for p in contexts for x in self.of_head(parts[p])], ".SH FUNCTIONS"]
         by = {}
@@ -162,7 +172,40 @@ class Manual:
                 by.setdefault(f.lines.get("Call from", LINES["Call from"]).rstrip("."), []).append(f.name)
         for where, names in sorted(by.items(), key=lambda x: -len(x[1])):
             lines += [".TP", f".B {escape(where)}", ", ".join(f"\\fB{n}\\fR(3)" for n in names)]
-        self.add(OVERVIEW, "gomax-contexts", lines + [".SH SEE ALSO", "\\fBgomax\\fR(7)"])
+        self.add(OVERVIEW, "gomax-contexts", lines + self.see_also("gomax-contexts"))
+
+    def inline(self, text):
+        """A text in Markdown: code and what is strong in bold, links as their texts."""
+        text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text)
+        parts = re.split(r"(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*)", text)
+        for i, part in enumerate(parts):
+            bare = part.strip("`*")
+            if part.startswith("`") and not re.match(r"(gmx|GMX)_", bare) or part.startswith("**"):
+                parts[i] = f"\\fB{escape(bare)}\\fR"
+            elif part.startswith("*"):
+                parts[i] = f"\\fI{escape(bare)}\\fR"
+            else:
+                parts[i] = self.words(bare if part.startswith("`") else part)
+        return "".join(parts)
+
+    def traps(self, document):
+        """docs/traps.md: headings, paragraphs, and lists of two levels."""
+        title, *blocks = re.split(r"\n+(?=\n|#|- |  - )", document.strip())
+        lines = self.begin("gomax-traps", OVERVIEW, "what C programs with goroutines have to know", "Overview")
+        lines += [".SH DESCRIPTION"]
+        deep = False
+        for block in blocks:
+            text = " ".join(block.split())
+            if block.startswith("  - ") != deep:
+                deep = not deep
+                lines += [".RS" if deep else ".RE"]
+            if text.startswith("## "):
+                lines += [f".SH {escape(text[3:].upper())}"]
+            elif text.startswith("- "):
+                lines += [".IP \\(bu 2", self.inline(text[2:])]
+            else:
+                lines += [".PP", self.inline(text)]
+        self.add(OVERVIEW, "gomax-traps", lines + self.see_also("gomax-traps"))
 
     def by_purpose(self, document):
         lines = self.begin("gomax-functions", OVERVIEW, "the functions of libgomax by their purpose", "Overview")
@@ -172,11 +215,12 @@ class Manual:
                 lines += [f".SH {line[3:].upper()}"]
             elif row and row[1] != "to":
                 lines += [".TP", escape(row[1]), self.words(re.sub(r"`|\[|\]\([^)]*\)", "", row[2]))]
-        self.add(OVERVIEW, "gomax-functions", lines + [".SH SEE ALSO", "\\fBgomax\\-contexts\\fR(7),", "\\fBgomax\\fR(7)"])
+        self.add(OVERVIEW, "gomax-functions", lines + self.see_also("gomax-functions"))
 
-    def all(self, document):
+    def all(self):
         self.overview()
-        self.by_purpose(document)
+        self.by_purpose(document("functions"))
+        self.traps(document("traps"))
         for s in self.sections:
             if s.things:
                 self.family(s)
@@ -185,10 +229,14 @@ class Manual:
         return self.pages
 
 
+def document(name):
+    with open(os.path.join(TOP, "docs", f"{name}.md"), encoding="utf-8") as file:
+        return file.read()
+
+
 def main():
-    top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-    with open(sys.argv[1], encoding="utf-8") as header, open(os.path.join(top, "docs/functions.md"), encoding="utf-8") as document:
-        pages = Manual(header.read()).all(document.read())
+    with open(sys.argv[1], encoding="utf-8") as header:
+        pages = Manual(header.read()).all()
     for path, text in pages.items():
         path = os.path.join(sys.argv[2], path)
         os.makedirs(os.path.dirname(path), exist_ok=True)

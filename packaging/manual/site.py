@@ -10,13 +10,15 @@ import shutil
 import subprocess
 import sys
 
+import examples
 from header import LINES, Code, Items, read
 
 # The documents, in the order of the menu.
 MENU = {
-    "Begin": ["README.md", "docs/functions.md", "docs/coming-from.md"],
+    "Begin": ["README.md", "docs/start.md", "docs/cookbook.md", "docs/functions.md", "docs/coming-from.md"],
     "Languages": ["docs/c.md", "docs/traps.md", "docs/cpp.md", "docs/python.md", "docs/zig.md", "docs/nim.md"],
-    "With others": ["docs/go.md", "docs/runtimes.md", "docs/posix.md", "docs/tuning.md", "docs/install.md"],
+    "With others": ["docs/go.md", "docs/runtimes.md", "docs/posix.md", "docs/libraries.md", "docs/tuning.md", "docs/errors.md",
+                    "docs/install.md"],
     "How it works": ["docs/tour.md", "docs/meaning.md", "docs/benchmarks.md", "docs/measurements.md"],
     "The project": ["CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "HACKING.md", "docs/testing.md", "docs/mutations.md"],
 }
@@ -27,6 +29,7 @@ class Reference:
         _, self.sections = read(text)
         roles = {"function": "func", "type": "type", "constant": "macro", "variable": "var"}
         self.roles = {t.name: f"c:{roles[t.kind]}" for s in self.sections for t in s.things}
+        self.examples = examples.by_function(examples.read())
 
     def words(self, text):
         text = re.sub(r"([\\*`|])", r"\\\1", text)
@@ -70,7 +73,11 @@ class Reference:
             text = f.lines.get(label, default)
             if text:
                 lines += [f"   :{label}: {self.words(text)}"]
-        return lines + [""]
+        lines += [""]
+        for e in self.examples.get(f.name, []):  # it stands once, at the first of its functions
+            lines += ["   .. rubric:: Example", ""]
+            lines += self.blocks([e.code] if e.names[0] == f.name else [f"See {e.names[0]}."], "   ")
+        return lines
 
     def thing(self, t):
         if t.kind == "type":

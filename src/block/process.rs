@@ -296,7 +296,7 @@ pub fn wait(m: MRef, handle: u64, timeout: i64) -> Result<i32> {
             // PROC-B2
             match fd::ready::wait(m, pidfd, IN, left.max(0)) {
                 Ok(_) => {}
-                Err(Error::Os(libc::EBADF)) => return Err(Error::Stale),
+                Err(Error::Gone | Error::Os(libc::EBADF)) => return Err(Error::Stale),
                 Err(e) => return Err(e),
             }
             m = m.by_now();

@@ -112,7 +112,7 @@ pub unsafe extern "C" fn gmx_wait_on_address(
     timeout: i64,
 ) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(word) = (unsafe { Word::at(addr, expected, size) }) else { return GMX_EINVAL };
+    let Some(word) = (unsafe { Word::at(addr, expected, size) }) else { return wrong(GMX_EINVAL) };
     let m = match may_wait() {
         Ok(m) => m,
         Err(status) => return status,
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn gmx_wait_on_address(
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_wake_address(addr: *const c_void, n: u32) -> gmx_status {
     if addr.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match any() {
         Ok(m) => i32::try_from(address::wake(*m, addr as usize, n)).unwrap_or(i32::MAX),

@@ -57,7 +57,7 @@ unsafe impl Object for gmx_barrier {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_barrier_wait(b: *mut gmx_barrier, serial: *mut bool) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_barrier_wait_timeout(b, FOREVER, serial) }
+    unsafe { wait(b, FOREVER, serial) }
 }
 
 /// As gmx_barrier_wait, but gives up after timeout nanoseconds. With 0 or less only the last caller of a round gets
@@ -78,7 +78,15 @@ pub unsafe extern "C" fn gmx_barrier_wait(b: *mut gmx_barrier, serial: *mut bool
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_barrier_wait_timeout(b: *mut gmx_barrier, timeout: i64, serial: *mut bool) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(barrier) = (unsafe { object(b) }) else { return GMX_EINVAL };
+    unsafe { wait(b, timeout, serial) }
+}
+
+/// # Safety
+/// As for gmx_barrier_wait.
+#[track_caller]
+unsafe fn wait(b: *mut gmx_barrier, timeout: i64, serial: *mut bool) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let Some(barrier) = (unsafe { object(b) }) else { return wrong(GMX_EINVAL) };
     let m = match may_wait() {
         Ok(m) => m,
         Err(status) => return status,

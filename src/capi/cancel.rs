@@ -7,6 +7,7 @@
 use super::*;
 use crate::block::cancel::{self, Reason, Ref};
 use crate::block::waitq;
+use crate::gmp::error::Error;
 use crate::gmp::g::GRef;
 use crate::gmp::m::{Ctx, MRef};
 
@@ -30,20 +31,19 @@ pub(super) fn holder(m: MRef) -> Option<GRef> {
 }
 
 /// The token of a handle; 0 is the caller's current one.
-pub(super) fn token_of(m: MRef, handle: gmx_cancel) -> Result<Option<Ref>, gmx_status> {
+pub(super) fn token_of(m: MRef, handle: gmx_cancel) -> crate::gmp::Result<Option<Ref>> {
     let handle = match handle {
         0 => match holder(m).and_then(cancel::current) {
             Some(current) => current.token().handle.get(),
             None => return Ok(None),
         },
-        handle => return cancel::find(m.sched(), handle, false).map(Some).map_err(status::from),
+        handle => return cancel::find(m.sched(), handle, false).map(Some),
     };
-    cancel::find(m.sched(), handle, true).map(Some).map_err(status::from)
+    cancel::find(m.sched(), handle, true).map(Some)
 }
 
-fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
-    let m = any()?;
-    Ok(token_of(*m, handle)?.and_then(|token| cancel::reason(*m, &token)))
+fn why(m: MRef, handle: gmx_cancel) -> crate::gmp::Result<Option<Reason>> {
+    Ok(token_of(m, handle)?.and_then(|token| cancel::reason(m, &token)))
 }
 
 /// Makes a token. It is canceled by gmx_cancel_now, after timeout nanoseconds, or with the token parent (0: no parent).
@@ -64,7 +64,7 @@ fn why(handle: gmx_cancel) -> Result<Option<Reason>, gmx_status> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_new(parent: gmx_cancel, timeout: i64, out: *mut gmx_cancel) -> gmx_status {
     if out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match started() {
         Ok(m) => m,
@@ -120,7 +120,7 @@ pub extern "C" fn gmx_cancel_now(token: gmx_cancel) -> gmx_status {
 /// Since: 0.2
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_now_because(token: gmx_cancel, reason: gmx_status) -> gmx_status {
-    let Some(reason) = Reason::own(reason) else { return GMX_EINVAL };
+    let Some(reason) = Reason::own(reason) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => map(cancel::find(m.sched(), token, false).map(|token| {
             cancel::cancel(*m, &token, reason);
@@ -150,9 +150,9 @@ pub extern "C" fn gmx_cancel_now_because(token: gmx_cancel, reason: gmx_status) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_reason(token: gmx_cancel, reason: *mut gmx_status) -> gmx_status {
     if reason.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
-    match why(token) {
+    match any().and_then(|m| why(*m, token).map_err(|e| status::from(e))) {
         Ok(why) => {
             // SAFETY: the caller's promise.
             unsafe { *reason = why.map_or(GMX_OK, Reason::status) };
@@ -182,13 +182,12 @@ pub unsafe extern "C" fn gmx_cancel_reason(token: gmx_cancel, reason: *mut gmx_s
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i64) -> gmx_status {
     if deadline.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
-    let of = |m: Inside| Ok(token_of(*m, token)?.map_or(i64::MAX, |token| token.deadline()));
-    match any().and_then(of) {
-        Ok(at) => {
+    match any().and_then(|m| token_of(*m, token).map_err(|e| status::from(e))) {
+        Ok(token) => {
             // SAFETY: the caller's promise.
-            unsafe { *deadline = at };
+            unsafe { *deadline = token.map_or(i64::MAX, |token| token.deadline()) };
             GMX_OK
         }
         Err(status) => status,
@@ -211,7 +210,7 @@ pub unsafe extern "C" fn gmx_cancel_deadline(token: gmx_cancel, deadline: *mut i
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_is_canceled(token: gmx_cancel) -> bool {
-    why(token).map_or_else(|status| status == GMX_ESTALE, |reason| reason.is_some())
+    any().is_ok_and(|m| why(*m, token).map_or_else(|e| e == Error::Stale, |reason| reason.is_some()))
 }
 
 /// Makes a token the caller's current one: from now on it ends what the caller waits for, as "Cancellable" of each
@@ -238,7 +237,7 @@ pub unsafe extern "C" fn gmx_cancel_use(token: gmx_cancel, previous: *mut gmx_ca
         Ok(m) => m,
         Err(status) => return status,
     };
-    let Some(gp) = holder(*m) else { return GMX_ENOTG };
+    let Some(gp) = holder(*m) else { return wrong(GMX_ENOTG) };
     let token = match token {
         0 => None,
         token => match cancel::find(m.sched(), token, true) {
@@ -327,9 +326,13 @@ pub extern "C" fn gmx_cancel_unshield() -> gmx_status {
     shield(cancel::unshield)
 }
 
+#[track_caller]
 fn shield(f: fn(GRef) -> crate::gmp::Result<()>) -> gmx_status {
     match any() {
-        Ok(m) => holder(*m).map_or(GMX_ENOTG, |gp| map(f(gp))),
+        Ok(m) => match holder(*m) {
+            Some(gp) => map(f(gp)),
+            None => wrong(GMX_ENOTG),
+        },
         Err(status) => status,
     }
 }
@@ -379,9 +382,14 @@ pub extern "C" fn gmx_cancel_current() -> gmx_cancel {
 /// Since: 0.2
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_cancel_g(g: gmx_g, reason: gmx_status) -> gmx_status {
-    let Some(reason) = Reason::own(reason) else { return GMX_EINVAL };
+    let Some(reason) = Reason::own(reason) else { return wrong(GMX_EINVAL) };
     match any() {
-        Ok(m) => map(cancel::cancel_g(*m, g, reason).map(|_| ())),
+        Ok(m) => match cancel::cancel_g(*m, g, reason) {
+            Ok(_) => GMX_OK,
+            // The goroutine may have ended meanwhile.
+            Err(Error::Stale) => GMX_ESTALE,
+            Err(e) => status::from(e),
+        },
         Err(status) => status,
     }
 }

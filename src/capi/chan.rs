@@ -89,8 +89,16 @@ unsafe fn chan<'a>(m: MRef, c: *mut gmx_chan) -> Option<&'a Chan> {
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_new(elem_size: usize, capacity: usize, chan: *mut *mut gmx_chan) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { new(elem_size, capacity, chan) }
+}
+
+/// # Safety
+/// As for gmx_chan_new.
+#[track_caller]
+unsafe fn new(elem_size: usize, capacity: usize, chan: *mut *mut gmx_chan) -> gmx_status {
     if chan.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match started() {
         Ok(m) => m,
@@ -146,10 +154,10 @@ pub unsafe extern "C" fn gmx_chan_new_refs(
     chan: *mut *mut gmx_chan,
 ) -> gmx_status {
     if refs == 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     // SAFETY: the caller's promise.
-    match unsafe { gmx_chan_new(elem_size, capacity, chan) } {
+    match unsafe { new(elem_size, capacity, chan) } {
         GMX_OK => {
             // SAFETY: just written.
             let chan = unsafe { *chan };
@@ -206,13 +214,13 @@ pub unsafe extern "C" fn gmx_chan_free(chan: *mut gmx_chan) -> gmx_status {
 ///
 /// # Safety
 /// `c` is null or points to a channel that lives as long as it is used.
-unsafe fn ask<'a>(c: *mut gmx_chan) -> Result<(&'a Chan, Inside), gmx_status> {
+unsafe fn ask<'a>(c: *mut gmx_chan) -> Result<Option<(&'a Chan, Inside)>, gmx_status> {
     if c.is_null() {
-        return Err(GMX_EINVAL);
+        return Ok(None);
     }
     let m = any()?;
     // SAFETY: the caller's promise.
-    Ok((unsafe { chan(*m, c) }.ok_or(GMX_EINVAL)?, m))
+    Ok(unsafe { chan(*m, c) }.map(|c| (c, m)))
 }
 
 /// Calls `f` with a channel that must not be NULL, from any context.
@@ -220,9 +228,10 @@ unsafe fn ask<'a>(c: *mut gmx_chan) -> Result<(&'a Chan, Inside), gmx_status> {
 /// # Safety
 /// `c` is null or points to a channel that lives as long as it is used.
 #[inline(always)]
+#[track_caller]
 unsafe fn with(c: *mut gmx_chan, f: impl FnOnce(MRef, &Chan) -> gmx_status) -> gmx_status {
     if c.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match any() {
         Ok(m) => m,
@@ -231,7 +240,7 @@ unsafe fn with(c: *mut gmx_chan, f: impl FnOnce(MRef, &Chan) -> gmx_status) -> g
     // SAFETY: the caller's promise.
     match unsafe { chan(*m, c) } {
         Some(c) => f(*m, c),
-        None => GMX_EINVAL,
+        None => wrong(GMX_EINVAL),
     }
 }
 
@@ -240,6 +249,7 @@ unsafe fn with(c: *mut gmx_chan, f: impl FnOnce(MRef, &Chan) -> gmx_status) -> g
 /// # Safety
 /// `c` is null or points to a channel that lives as long as it is used; `elem` has room for a value of it.
 #[inline(always)]
+#[track_caller]
 unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx_status {
     if let Some(m) = free() {
         if !c.is_null()
@@ -262,6 +272,7 @@ unsafe fn transfer(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx
 /// As for [`transfer`].
 #[cold]
 #[inline(never)]
+#[track_caller]
 unsafe fn transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -> gmx_status {
     let m = match may_wait() {
         Ok(m) => m,
@@ -271,14 +282,15 @@ unsafe fn transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8, timeout: i64) -
         return transfer_null(*m, op, timeout);
     }
     // SAFETY: the caller's promise.
-    let Some(c) = (unsafe { chan(*m, c) }) else { return GMX_EINVAL };
+    let Some(c) = (unsafe { chan(*m, c) }) else { return wrong(GMX_EINVAL) };
     transfer_by(m, c, op, elem, timeout)
 }
 
 #[inline(always)]
+#[track_caller]
 fn transfer_by(m: Inside, c: &Chan, op: Op, elem: *mut u8, timeout: i64) -> gmx_status {
     if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     if timeout <= 0 {
         return match c.try_transfer(*m, op, elem) {
@@ -294,6 +306,7 @@ fn transfer_by(m: Inside, c: &Chan, op: Op, elem: *mut u8, timeout: i64) -> gmx_
 
 #[cold]
 #[inline(never)]
+#[track_caller]
 fn transfer_null(m: MRef, op: Op, timeout: i64) -> gmx_status {
     if timeout <= 0 {
         return failed(Error::TimedOut);
@@ -310,7 +323,9 @@ fn transfer_null(m: MRef, op: Op, timeout: i64) -> gmx_status {
 /// # Safety
 /// As for [`transfer`].
 #[inline(always)]
-unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
+#[track_caller]
+unsafe fn try_transfer<const SEND: bool>(c: *mut gmx_chan, elem: *mut u8) -> gmx_status {
+    let op = if SEND { Op::Send } else { Op::Recv };
     if let Some(m) = MRef::current()
         && !c.is_null()
         // SAFETY: the caller's promise.
@@ -319,16 +334,19 @@ unsafe fn try_transfer(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
         && let Some(e) = c.glance(op, elem)
         && crate::block::vain::counts(m)
     {
-        return status::from(e);
+        return status::plain(e);
     }
     // SAFETY: as above.
-    unsafe { try_transfer_slow(c, op, elem) }
+    unsafe { try_transfer_slow::<SEND>(c, op, elem) }
 }
 
+/// One for each direction, since it must not carry its caller's place along.
+///
 /// # Safety
 /// As for [`transfer`].
 #[inline(never)]
-unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
+#[track_caller]
+unsafe fn try_transfer_slow<const SEND: bool>(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_status {
     if c.is_null() {
         return failed_outside(Error::Again);
     }
@@ -337,9 +355,9 @@ unsafe fn try_transfer_slow(c: *mut gmx_chan, op: Op, elem: *mut u8) -> gmx_stat
         Err(status) => return status,
     };
     // SAFETY: the caller's promise.
-    let Some(c) = (unsafe { chan(*m, c) }) else { return GMX_EINVAL };
+    let Some(c) = (unsafe { chan(*m, c) }) else { return wrong(GMX_EINVAL) };
     if op == Op::Send && elem.is_null() && c.elem_size() != 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     tried(c.try_transfer(*m, op, elem))
 }
@@ -408,7 +426,7 @@ pub unsafe extern "C" fn gmx_chan_recv(chan: *mut gmx_chan, elem: *mut c_void) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_void) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { try_transfer(chan, Op::Send, elem.cast_mut().cast()) }
+    unsafe { try_transfer::<true>(chan, elem.cast_mut().cast()) }
 }
 
 /// Receives a value if it need not wait.
@@ -429,7 +447,7 @@ pub unsafe extern "C" fn gmx_chan_try_send(chan: *mut gmx_chan, elem: *const c_v
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_try_recv(chan: *mut gmx_chan, elem: *mut c_void) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { try_transfer(chan, Op::Recv, elem.cast()) }
+    unsafe { try_transfer::<false>(chan, elem.cast()) }
 }
 
 /// As gmx_chan_send, but gives up after timeout nanoseconds.
@@ -594,7 +612,7 @@ pub unsafe extern "C" fn gmx_chan_cap(chan: *mut gmx_chan) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_chan_is_closed(chan: *mut gmx_chan) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { ask(chan) }.is_ok_and(|(chan, _inside)| chan.is_closed())
+    unsafe { ask(chan) }.is_ok_and(|known| known.is_some_and(|(chan, _inside)| chan.is_closed()))
 }
 
 /// How many goroutines and threads wait at a channel, to send and to receive: for tests, dumps and metrics. A
@@ -627,7 +645,8 @@ pub unsafe extern "C" fn gmx_chan_waiters(
 ) -> gmx_status {
     // SAFETY: the caller's promise.
     let (sending, receiving) = match unsafe { ask(chan) } {
-        Ok((chan, _inside)) => chan.waiters(),
+        Ok(Some((chan, _inside))) => chan.waiters(),
+        Ok(None) => return wrong(GMX_EINVAL),
         Err(status) => return status,
     };
     for (out, n) in [(senders, sending), (receivers, receiving)] {
@@ -697,18 +716,22 @@ pub unsafe extern "C" fn gmx_select(
 /// # Safety
 /// As for gmx_select.
 #[inline(always)]
+#[track_caller]
 unsafe fn select_one(cases: *mut gmx_select_case, n: usize, timeout: i64) -> Result<(usize, gmx_status), gmx_status> {
     let m = if timeout <= 0 { any() } else { may_wait() }?;
     if (n != 0 && cases.is_null()) || !cases.is_aligned() || n > u32::MAX as usize {
-        return Err(GMX_EINVAL);
+        return Err(wrong(GMX_EINVAL));
     }
     // SAFETY: the caller's promise; the layouts agree, and the words are used by atomic operations only.
     let all: &[Case] = if n == 0 { &[] } else { unsafe { std::slice::from_raw_parts(cases.cast::<Case>(), n) } };
     // SAFETY: as above.
     if !all.iter().all(|case| unsafe { fits(*m, case) }) {
-        return Err(GMX_EINVAL);
+        return Err(wrong(GMX_EINVAL));
     }
-    select::select(*m, Cases(all), timeout).map(|(i, r)| (i, tried(r))).map_err(failed)
+    match select::select(*m, Cases(all), timeout) {
+        Ok((i, r)) => Ok((i, tried(r))),
+        Err(e) => Err(failed(e)),
+    }
 }
 
 /// Whether a case can be done.

@@ -38,11 +38,11 @@ pub type gmx_class = u64;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_class_new(limit: u32, name: *const c_char, out: *mut gmx_class) -> gmx_status {
     if out.is_null() || limit == 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     // SAFETY: the caller's promise.
     let name = unsafe { super::g::copy_name(name) };
-    match started().and_then(|m| class::make(*m, limit, name).map_err(status::from)) {
+    match started().and_then(|m| class::make(*m, limit, name).map_err(|e| status::from(e))) {
         Ok(handle) => {
             // SAFETY: as above.
             unsafe { *out = handle };
@@ -93,7 +93,7 @@ pub extern "C" fn gmx_blocking_in(
     timeout: i64,
 ) -> gmx_status {
     if r#fn.is_none() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         Ok(m) => tried(class::run_in(*m, class, waitq::deadline_of(timeout), || {

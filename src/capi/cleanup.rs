@@ -66,10 +66,10 @@ pub unsafe extern "C" fn gmx_cleanup_push(
     arg: *mut c_void,
 ) -> gmx_status {
     // SAFETY: the caller's promise.
-    let (Some(node), true) = (unsafe { node(c) }, r#fn.is_some()) else { return GMX_EINVAL };
-    let Some(gp) = super::g::own() else { return GMX_ENOTG };
+    let (Some(node), true) = (unsafe { node(c) }, r#fn.is_some()) else { return wrong(GMX_EINVAL) };
+    let Some(gp) = super::g::own() else { return wrong(GMX_ENOTG) };
     if gp.cleanups.get() == c.cast() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     node.f = r#fn;
     node.arg = arg;
@@ -94,11 +94,11 @@ pub unsafe extern "C" fn gmx_cleanup_push(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cleanup_pop(c: *mut gmx_cleanup, run: bool) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(node) = (unsafe { node(c) }) else { return GMX_EINVAL };
-    let Some(gp) = super::g::own() else { return GMX_ENOTG };
+    let Some(node) = (unsafe { node(c) }) else { return wrong(GMX_EINVAL) };
+    let Some(gp) = super::g::own() else { return wrong(GMX_ENOTG) };
     // SAFETY: as above.
     if !unsafe { cleanup::pop(gp, node) } {
-        return GMX_EPERM;
+        return wrong(GMX_EPERM);
     }
     if let (true, Some(f)) = (run, node.f) {
         crate::sys::call::plain(f, node.arg);

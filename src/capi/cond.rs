@@ -43,7 +43,7 @@ unsafe impl Object for gmx_cond {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_cond_wait_timeout(c, m, FOREVER) }
+    unsafe { wait(c, m, FOREVER) }
 }
 
 /// As gmx_cond_wait, but waits for a signal no longer than timeout nanoseconds. A signal that was given
@@ -64,9 +64,17 @@ pub unsafe extern "C" fn gmx_cond_wait(c: *mut gmx_cond, m: *mut gmx_mutex) -> g
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(cond) = (unsafe { object(c) }) else { return GMX_EINVAL };
+    unsafe { wait(c, m, timeout) }
+}
+
+/// # Safety
+/// As for gmx_cond_wait.
+#[track_caller]
+unsafe fn wait(c: *mut gmx_cond, m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(cond) = (unsafe { object(c) }) else { return wrong(GMX_EINVAL) };
+    // SAFETY: the caller's promise.
+    let Some(mutex) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match may_wait() {
         Ok(m) => tried(cond.wait(*m, mutex, waitq::deadline_of(timeout))),
         Err(status) => status,
@@ -89,7 +97,7 @@ pub unsafe extern "C" fn gmx_cond_wait_timeout(c: *mut gmx_cond, m: *mut gmx_mut
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_signal(c: *mut gmx_cond) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(cond) = (unsafe { object(c) }) else { return GMX_EINVAL };
+    let Some(cond) = (unsafe { object(c) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => map(cond.signal(*m)),
         Err(status) => status,
@@ -112,7 +120,7 @@ pub unsafe extern "C" fn gmx_cond_signal(c: *mut gmx_cond) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cond_broadcast(c: *mut gmx_cond) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(cond) = (unsafe { object(c) }) else { return GMX_EINVAL };
+    let Some(cond) = (unsafe { object(c) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => map(cond.broadcast(*m)),
         Err(status) => status,

@@ -54,14 +54,14 @@ pub unsafe extern "C" fn gmx_coro_new(
     opts: *const gmx_spawn_opts,
     co: *mut gmx_coro,
 ) -> gmx_status {
-    let Some(f) = r#fn.filter(|_| !co.is_null()) else { return GMX_EINVAL };
+    let Some(f) = r#fn.filter(|_| !co.is_null()) else { return wrong(GMX_EINVAL) };
     let mut what = store::Spawn { entry: f as *mut c_void, arg, flags: 0, stack_size: 0, name: GName::NONE };
     // SAFETY: the caller's promise.
     match unsafe { read_sized(opts) } {
         Ok(None) => {}
         Ok(Some(o)) => {
             if o.flags & !GMX_SPAWN_WIPE != 0 || o.reserved != 0 || o.stack_size > MAX_STACK {
-                return GMX_EINVAL;
+                return wrong(GMX_EINVAL);
             }
             what.flags = if o.flags & GMX_SPAWN_WIPE != 0 { gflag::WIPE } else { 0 };
             what.stack_size = o.stack_size as u32;

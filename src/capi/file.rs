@@ -51,7 +51,7 @@ use std::ffi::{c_char, c_void};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_open(path: *const c_char, flags: i32, mode: u32, out: *mut gmx_poll) -> gmx_status {
     if path.is_null() || out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match may_wait() {
         Ok(m) => m,
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn gmx_open(path: *const c_char, flags: i32, mode: u32, ou
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_pread(p: gmx_poll, buf: *mut c_void, n: usize, offset: i64) -> gmx_status {
     if !is_buffer(buf, n) || offset < 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let v = one(buf, n.min(crate::block::disk::MOST));
     match may_wait() {
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn gmx_pread(p: gmx_poll, buf: *mut c_void, n: usize, offs
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_preadv(p: gmx_poll, v: *const iovec, n: i32, offset: i64) -> gmx_status {
     if v.is_null() || n < 0 || offset < 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -305,7 +305,7 @@ pub unsafe extern "C" fn gmx_statx(
     out: *mut statx,
 ) -> gmx_status {
     if out.is_null() || p == 0 && path.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -345,7 +345,7 @@ pub unsafe extern "C" fn gmx_statx(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_readdir(p: gmx_poll, buf: *mut c_void, n: usize) -> gmx_status {
     if buf.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -372,7 +372,7 @@ pub unsafe extern "C" fn gmx_readdir(p: gmx_poll, buf: *mut c_void, n: usize) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rename(from: *const c_char, to: *const c_char, flags: u32) -> gmx_status {
     if from.is_null() || to.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -399,7 +399,7 @@ pub unsafe extern "C" fn gmx_rename(from: *const c_char, to: *const c_char, flag
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_unlink(path: *const c_char, flags: i32) -> gmx_status {
     if path.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -426,7 +426,7 @@ pub unsafe extern "C" fn gmx_unlink(path: *const c_char, flags: i32) -> gmx_stat
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mkdir(path: *const c_char, mode: u32) -> gmx_status {
     if path.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -541,7 +541,7 @@ pub struct gmx_io_op {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_io_batch(ops: *mut gmx_io_op, n: usize, timeout: i64) -> gmx_status {
     if ops.is_null() && n != 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match may_wait() {
         Ok(m) => m,
@@ -590,7 +590,7 @@ impl batch::Ops for Ops {
         // SAFETY: as in `get`.
         let op = unsafe { &mut *self.ops.wrapping_add(i) };
         op.done = done;
-        op.status = map(r);
+        op.status = r.map_or_else(status::plain, |()| GMX_OK);
     }
 
     fn is_done(&self, i: usize) -> bool {

@@ -35,7 +35,7 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
     };
     match m.ctx() {
         Ctx::Foreign => {}
-        Ctx::G => return GMX_EPERM,
+        Ctx::G => return wrong(GMX_EPERM),
         _ => return why_not(*m),
     }
     m.sched().stats.spawned.fetch_add(1, Ordering::SeqCst);
@@ -61,12 +61,12 @@ pub extern "C" fn gmx_attach_thread() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_detach_thread() -> gmx_status {
-    let Some(m) = MRef::current().map(Inside::enter) else { return GMX_EPERM };
+    let Some(m) = MRef::current().map(Inside::enter) else { return wrong(GMX_EPERM) };
     if !m.attached.get() || m.own_g().callbacks.get() != 0 {
-        return GMX_EPERM;
+        return wrong(GMX_EPERM);
     }
     if m.ctx() == Ctx::Sched {
-        return GMX_ENOTG;
+        return wrong(GMX_ENOTG);
     }
     let gp = m.own_g();
     // Destructors need a P. With none to run one in a syscall goes as it is, also if it would wait long for a P.
@@ -96,7 +96,7 @@ pub extern "C" fn gmx_detach_thread() -> gmx_status {
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
@@ -116,7 +116,7 @@ pub extern "C" fn gmx_callback(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *m
             GMX_OK
         }
         Ctx::Syscall => in_syscall(*m, f, arg),
-        _ => GMX_ENOTG,
+        _ => wrong(GMX_ENOTG),
     }
 }
 

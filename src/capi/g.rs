@@ -99,7 +99,7 @@ pub struct gmx_spawn_opts {
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_spawn(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
@@ -139,9 +139,9 @@ pub unsafe extern "C" fn gmx_spawn_copy(
     args: *const c_void,
     size: usize,
 ) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     if size > GMX_SPAWN_COPY_MAX as usize || (args.is_null() && size != 0) {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match started() {
         Ok(m) => m,
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn gmx_spawn_with(
     arg: *mut c_void,
     g: *mut gmx_g,
 ) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     // SAFETY: the caller's promise.
     let opts = match unsafe { read_sized(opts) } {
         Ok(opts) => opts,
@@ -218,6 +218,7 @@ pub unsafe extern "C" fn gmx_spawn_with(
 /// As for gmx_spawn_with.
 #[cold]
 #[inline(never)]
+#[track_caller]
 unsafe fn spawn_rarely(
     o: &gmx_spawn_opts,
     f: extern "C" fn(*mut c_void),
@@ -234,7 +235,7 @@ unsafe fn spawn_rarely(
     let asked = |flag| o.flags & flag != 0;
     let (child_first, last) = (asked(GMX_SPAWN_CHILD_FIRST), asked(GMX_SPAWN_LAST));
     if o.flags & !known != 0 || child_first && last || o.reserved != 0 || o.stack_size > MAX_STACK {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match started() {
         Ok(m) => m,
@@ -435,7 +436,8 @@ pub extern "C" fn gmx_yield() -> gmx_status {
 
 #[cold]
 #[inline(never)]
-fn yield_slow() -> gmx_status {
+#[track_caller]
+pub(super) fn yield_slow() -> gmx_status {
     match may_wait() {
         Ok(m) if m.ctx() == Ctx::G => {
             m.then(park::gosched).end();
@@ -468,10 +470,10 @@ pub extern "C" fn gmx_goexit() -> gmx_status {
         Err(status) => return status,
     };
     if m.ctx() == Ctx::Sched {
-        return GMX_ENOTG;
+        return wrong(GMX_ENOTG);
     }
     if m.is_extra() || park::running(*m).callbacks.get() != 0 {
-        return GMX_EPERM;
+        return wrong(GMX_EPERM);
     }
     run::goexit_now(park::running(*m))
 }
@@ -529,7 +531,7 @@ pub extern "C" fn gmx_goid() -> u64 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_stack_bounds(lo: *mut *mut c_void, hi: *mut *mut c_void) -> gmx_status {
     if lo.is_null() || hi.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let Some((from, to)) = run::stack_bounds() else { return GMX_ENOTSUP };
     // SAFETY: the caller's promise.
@@ -603,6 +605,7 @@ pub extern "C" fn gmx_park(
 }
 
 #[inline(never)]
+#[track_caller]
 fn park_for(
     commit: Option<extern "C" fn(*mut c_void, gmx_g) -> bool>,
     arg: *mut c_void,
@@ -661,6 +664,7 @@ pub extern "C" fn gmx_ready(g: gmx_g) -> gmx_status {
         Ok(m) => m,
         Err(status) => return status,
     };
+    // Neither is a mistake: the goroutine may have ended, or its park may have ended otherwise, just now.
     let Some(gp) = m.sched().g_of(g) else { return GMX_ESTALE };
     if parking::ready(*m, gp, g) {
         GMX_OK
@@ -714,7 +718,7 @@ pub extern "C" fn gmx_unlock_os_thread() -> gmx_status {
         Err(status) => return status,
     };
     let gp = park::running(*m);
-    let Some(n) = gp.locks.get().checked_sub(1) else { return GMX_EPERM };
+    let Some(n) = gp.locks.get().checked_sub(1) else { return wrong(GMX_EPERM) };
     gp.locks.set(n);
     if n == 0 {
         lockedm::unlock(*m, gp);
@@ -723,8 +727,9 @@ pub extern "C" fn gmx_unlock_os_thread() -> gmx_status {
 }
 
 /// The M of a G with a P, pinned or not, also when it has stopped the world.
+#[track_caller]
 fn on_g_pinned() -> Result<Inside, gmx_status> {
-    let m = MRef::current().ok_or(GMX_ENOTG)?;
+    let Some(m) = MRef::current() else { return Err(wrong(GMX_ENOTG)) };
     match m.ctx() {
         Ctx::G => Ok(Inside::enter(m)),
         Ctx::Stopped if m.p().is_some() => Ok(Inside::enter(m)),
@@ -753,7 +758,7 @@ pub unsafe extern "C" fn gmx_key_create(
     out: *mut gmx_key,
 ) -> gmx_status {
     if out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match started().and_then(|m| m.sched().gkeys.create(destructor).ok_or(GMX_EAGAIN)) {
         Ok((key, _)) => {
@@ -779,7 +784,7 @@ pub unsafe extern "C" fn gmx_key_create(
 pub extern "C" fn gmx_key_delete(key: gmx_key) -> gmx_status {
     match any() {
         Ok(m) if m.sched().gkeys.delete(key) => GMX_OK,
-        Ok(_) => GMX_EINVAL,
+        Ok(_) => wrong(GMX_EINVAL),
         Err(status) => status,
     }
 }
@@ -804,7 +809,7 @@ pub extern "C" fn gmx_key_set(key: gmx_key, value: *mut c_void) -> gmx_status {
     };
     match own() {
         Some(gp) => map(keys::key_set(gp, m.sched(), key, value)),
-        None => GMX_ENOTG,
+        None => wrong(GMX_ENOTG),
     }
 }
 

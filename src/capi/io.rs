@@ -31,16 +31,20 @@ pub(super) fn is_buffer(buf: *const c_void, n: usize) -> bool {
 ///
 /// # Safety
 /// `done` is null or writable.
+#[track_caller]
 pub(super) unsafe fn moved(
     right: bool,
     done: *mut usize,
     call: impl FnOnce(MRef, &mut usize) -> crate::gmp::Result<()>,
 ) -> gmx_status {
     let mut n = 0;
-    let status = match right.then(may_wait) {
-        None => GMX_EINVAL,
-        Some(Ok(m)) => tried(call(*m, &mut n)),
-        Some(Err(status)) => status,
+    let status = if right {
+        match may_wait() {
+            Ok(m) => tried(call(*m, &mut n)),
+            Err(status) => status,
+        }
+    } else {
+        wrong(GMX_EINVAL)
     };
     if !done.is_null() {
         // SAFETY: the caller's promise.
@@ -69,7 +73,7 @@ pub(super) unsafe fn moved(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_read(p: gmx_poll, buf: *mut c_void, n: usize, timeout: i64) -> gmx_status {
     if !is_buffer(buf, n) {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -165,7 +169,7 @@ pub unsafe extern "C" fn gmx_write(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_readv(p: gmx_poll, v: *const iovec, n: i32, timeout: i64) -> gmx_status {
     if v.is_null() || n < 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -226,7 +230,7 @@ pub unsafe extern "C" fn gmx_writev(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_recv(p: gmx_poll, buf: *mut c_void, n: usize, flags: i32, timeout: i64) -> gmx_status {
     if !is_buffer(buf, n) {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -254,7 +258,7 @@ pub unsafe extern "C" fn gmx_recv(p: gmx_poll, buf: *mut c_void, n: usize, flags
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_send(p: gmx_poll, buf: *const c_void, n: usize, flags: i32, timeout: i64) -> gmx_status {
     if !is_buffer(buf, n) {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -282,7 +286,7 @@ pub unsafe extern "C" fn gmx_send(p: gmx_poll, buf: *const c_void, n: usize, fla
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_recvmsg(p: gmx_poll, msg: *mut msghdr, flags: i32, timeout: i64) -> gmx_status {
     if msg.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -310,7 +314,7 @@ pub unsafe extern "C" fn gmx_recvmsg(p: gmx_poll, msg: *mut msghdr, flags: i32, 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sendmsg(p: gmx_poll, msg: *const msghdr, flags: i32, timeout: i64) -> gmx_status {
     if msg.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -346,7 +350,7 @@ pub unsafe extern "C" fn gmx_recvfrom(
     timeout: i64,
 ) -> gmx_status {
     if !is_buffer(buf, n) || addr.is_null() != len.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -382,7 +386,7 @@ pub unsafe extern "C" fn gmx_sendto(
     timeout: i64,
 ) -> gmx_status {
     if !is_buffer(buf, n) {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.

@@ -39,12 +39,13 @@ pub struct gmx_listen_opts {
 
 /// # Safety
 /// `opts` is null or points to options.
+#[track_caller]
 unsafe fn wishes(opts: *const gmx_listen_opts, may: u32) -> Result<Wishes, gmx_status> {
     // SAFETY: the caller's promise.
     let opts = unsafe { read_sized(opts) }?;
     let opts = opts.unwrap_or(gmx_listen_opts { struct_size: 0, flags: 0, backlog: 0, timeout: 0 });
     if opts.flags & !may != 0 || opts.backlog < 0 || opts.timeout < 0 {
-        return Err(GMX_EINVAL);
+        return Err(wrong(GMX_EINVAL));
     }
     let has = |flag| opts.flags & flag != 0;
     Ok(Wishes {
@@ -68,6 +69,7 @@ pub(super) unsafe fn name<'a>(name: *const c_char) -> Option<&'a CStr> {
 
 /// # Safety
 /// `out` is writable.
+#[track_caller]
 pub(super) unsafe fn made(r: crate::gmp::Result<u64>, out: *mut gmx_poll) -> gmx_status {
     match r {
         Ok(handle) => {
@@ -113,7 +115,8 @@ pub unsafe extern "C" fn gmx_listen_tcp(
     // SAFETY: the caller's promise.
     let wishes = match unsafe { wishes(opts, may) } {
         Ok(wishes) if !service.is_null() && !out.is_null() => wishes,
-        _ => return GMX_EINVAL,
+        Ok(_) => return wrong(GMX_EINVAL),
+        Err(status) => return status,
     };
     // SAFETY: the caller's promise.
     let names = Names { node: unsafe { name(host) }, service: unsafe { name(service) } };
@@ -156,7 +159,8 @@ pub unsafe extern "C" fn gmx_udp_open(
     // SAFETY: the caller's promise.
     let wishes = match unsafe { wishes(opts, GMX_LISTEN_REUSEPORT | GMX_LISTEN_V6ONLY) } {
         Ok(wishes) if !service.is_null() && !out.is_null() => wishes,
-        _ => return GMX_EINVAL,
+        Ok(_) => return wrong(GMX_EINVAL),
+        Err(status) => return status,
     };
     // SAFETY: the caller's promise.
     let names = Names { node: unsafe { name(host) }, service: unsafe { name(service) } };
@@ -198,11 +202,12 @@ pub unsafe extern "C" fn gmx_listen_unix(
     // SAFETY: the caller's promise.
     let wishes = match unsafe { wishes(opts, GMX_ACCEPT_PATIENT | GMX_LISTEN_UNLINK) } {
         Ok(wishes) if !out.is_null() => wishes,
-        _ => return GMX_EINVAL,
+        Ok(_) => return wrong(GMX_EINVAL),
+        Err(status) => return status,
     };
     // SAFETY: the caller's promise.
-    let Some(path) = (unsafe { name(path) }) else { return GMX_EINVAL };
-    match started().and_then(|m| listen::unix(*m, path, wishes).map_err(status::from)) {
+    let Some(path) = (unsafe { name(path) }) else { return wrong(GMX_EINVAL) };
+    match started().and_then(|m| listen::unix(*m, path, wishes).map_err(|e| status::from(e))) {
         Ok(handle) => {
             // SAFETY: the caller's promise.
             unsafe { *out = handle };
@@ -232,10 +237,10 @@ pub unsafe extern "C" fn gmx_listen_unix(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_listen_inherit(index: usize, out: *mut gmx_poll) -> gmx_status {
     if out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let Some(number) = crate::rt::inherited(index) else { return -libc::ENOENT };
-    match started().and_then(|m| listen::inherited(*m, number).map_err(status::from)) {
+    match started().and_then(|m| listen::inherited(*m, number).map_err(|e| status::from(e))) {
         Ok(handle) => {
             // SAFETY: the caller's promise.
             unsafe { *out = handle };

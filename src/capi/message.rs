@@ -40,7 +40,7 @@ pub unsafe extern "C" fn gmx_recvmmsg(
     timeout: i64,
 ) -> gmx_status {
     if msgs.is_null() && n != 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn gmx_sendmmsg(
     timeout: i64,
 ) -> gmx_status {
     if msgs.is_null() && n != 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn gmx_send_fds(
     timeout: i64,
 ) -> gmx_status {
     if fds.is_null() || n == 0 || n > MOST_FDS || buf.is_null() || len == 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn gmx_recv_fds(
     timeout: i64,
 ) -> gmx_status {
     if fds.is_null() || n.is_null() || buf.is_null() || len == 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match may_wait() {
         Ok(m) => m,

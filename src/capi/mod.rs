@@ -3,6 +3,8 @@
 //! A file for each section of the header. Every function's documentation ends with the same lines: Blocks, Call from,
 //! Safepoint, Migrates, Cancellable, Owns, Returns, Since.
 #![allow(non_camel_case_types, non_upper_case_globals)]
+// A closure stands in the lines of its function, by which `wrong` knows it; a function that is passed does not.
+#![allow(clippy::redundant_closure)]
 
 pub mod address;
 pub mod barrier;
@@ -98,7 +100,7 @@ fn any() -> Result<Inside, gmx_status> {
 #[cold]
 #[inline(never)]
 fn any_slow() -> MOrStatus {
-    MOrStatus::new(rt::enter_without().map_err(status::from))
+    MOrStatus::new(rt::enter_without().map_err(status::plain))
 }
 
 /// The M of the caller, from any context, in a runtime that is up.
@@ -113,7 +115,7 @@ fn started() -> Result<Inside, gmx_status> {
 #[cold]
 #[inline(never)]
 fn started_slow() -> MOrStatus {
-    MOrStatus::new(rt::enter().map_err(status::from))
+    MOrStatus::new(rt::enter().map_err(status::plain))
 }
 
 /// An M or a status, in one register: a `Result` would go through memory, and with it the M of every fast path.
@@ -140,6 +142,22 @@ impl MOrStatus {
             _ => Err(self.0 as gmx_status),
         }
     }
+}
+
+/// The status of a call that uses the interface in a wrong way. `GMXDEBUG=strict` reports such a call. A status that a
+/// correct program may meet, because of another thread or of the system, does not come through here.
+///
+/// The place in the sources tells which exported function it is, so a function that several of them share is
+/// `#[track_caller]`; and there a closure must not call this, since closures do not pass the caller on.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn wrong(status: gmx_status) -> gmx_status {
+    if rt::strict::is_on() {
+        let row = status::row(status);
+        rt::strict::wrong(row.name, row.text, std::panic::Location::caller());
+    }
+    status
 }
 
 /// A struct of the header that stands for a type of the library's.
@@ -170,6 +188,7 @@ unsafe fn object<'a, T: Object>(o: *mut T) -> Option<&'a T::Is> {
 
 /// The M of a caller that may wait.
 #[inline(always)]
+#[track_caller]
 fn may_wait() -> Result<Inside, gmx_status> {
     match MRef::current() {
         Some(m) if m.is_free() => Ok(Inside::enter_free(m)),
@@ -204,6 +223,7 @@ fn calm_id() -> Option<u64> {
 /// As [`may_wait`], and a safe point: what is asked of the caller's P is served.
 ///
 /// # Migrates
+#[track_caller]
 fn may_wait_calmly() -> Result<Inside, gmx_status> {
     may_wait().map(|m| m.then(crate::block::vain::serve))
 }
@@ -214,18 +234,26 @@ fn is_free() -> bool {
     MRef::current().is_some_and(|m| m.is_free())
 }
 
+/// Whether gmx_enter_syscall would succeed.
+fn may_leave() -> bool {
+    MRef::current().is_some_and(|m| m.ctx() == Ctx::G && m.pins() == 0)
+}
+
 #[cold]
 #[inline(never)]
+#[track_caller]
 fn may_wait_slow() -> MOrStatus {
-    MOrStatus::new(rt::enter().map_err(status::from).and_then(|m| match m.ctx() {
-        Ctx::G if m.pins() == 0 => Ok(m),
-        Ctx::Foreign => Ok(m),
-        _ => Err(why_not(m)),
-    }))
+    MOrStatus::new(match rt::enter() {
+        Ok(m) if m.ctx() == Ctx::G && m.pins() == 0 => Ok(m),
+        Ok(m) if m.ctx() == Ctx::Foreign => Ok(m),
+        Ok(m) => Err(why_not(m)),
+        Err(e) => Err(status::plain(e)),
+    })
 }
 
 /// The M of a G that may leave its P, which it comes in for by itself: the P may have been taken.
 #[inline(always)]
+#[track_caller]
 fn on_g() -> Result<MRef, gmx_status> {
     match MRef::current() {
         Some(m) if m.is_free() => Ok(m),
@@ -236,20 +264,22 @@ fn on_g() -> Result<MRef, gmx_status> {
 /// Starts no runtime: the answer to a thread outside is known.
 #[cold]
 #[inline(never)]
+#[track_caller]
 fn on_g_slow(m: Option<MRef>) -> MOrStatus {
     MOrStatus::new(match m {
         Some(m) if m.ctx() == Ctx::G && m.pins() == 0 => Ok(m),
         Some(m) => Err(why_not(m)),
-        None => Err(GMX_ENOTG),
+        None => Err(wrong(GMX_ENOTG)),
     })
 }
 
 /// Why a caller may not wait, or is not on a G.
 #[cold]
+#[track_caller]
 fn why_not(m: MRef) -> gmx_status {
     match m.ctx() {
-        Ctx::Syscall => GMX_EINSYSCALL,
-        _ => GMX_ENOTG,
+        Ctx::Syscall => wrong(GMX_EINSYSCALL),
+        _ => wrong(GMX_ENOTG),
     }
 }
 
@@ -264,6 +294,7 @@ fn waiters<T>(p: *const T, count: impl FnOnce(&Sched, u64) -> u32) -> u32 {
 
 /// Ok or an error, as a status.
 #[inline(always)]
+#[track_caller]
 fn map(r: crate::gmp::Result<()>) -> gmx_status {
     match r {
         Ok(()) => GMX_OK,
@@ -275,6 +306,7 @@ fn map(r: crate::gmp::Result<()>) -> gmx_status {
 ///
 /// # Migrates
 #[inline(always)]
+#[track_caller]
 fn tried(r: crate::gmp::Result<()>) -> gmx_status {
     match r {
         Ok(()) => GMX_OK,
@@ -286,6 +318,7 @@ fn tried(r: crate::gmp::Result<()>) -> gmx_status {
 ///
 /// # Migrates
 #[cold]
+#[track_caller]
 fn failed_outside(e: crate::gmp::error::Error) -> gmx_status {
     let _inside = MRef::current().map(Inside::enter);
     failed(e)
@@ -293,6 +326,7 @@ fn failed_outside(e: crate::gmp::error::Error) -> gmx_status {
 
 #[cold]
 #[inline(never)]
+#[track_caller]
 fn failed(e: crate::gmp::error::Error) -> gmx_status {
     // The caller may be on another thread by now. A thread without an M has no P, and no other goroutine to let run.
     if let Some(m) = MRef::current() {
@@ -306,6 +340,7 @@ fn failed(e: crate::gmp::error::Error) -> gmx_status {
 ///
 /// # Safety
 /// `p` is null or points to as many bytes as its first word says.
+#[track_caller]
 unsafe fn read_sized<T: Copy>(p: *const T) -> Result<Option<T>, gmx_status> {
     if p.is_null() {
         return Ok(None);
@@ -319,12 +354,12 @@ unsafe fn read_sized<T: Copy>(p: *const T) -> Result<Option<T>, gmx_status> {
         return Ok(Some(unsafe { p.read_unaligned() }));
     }
     if theirs < std::mem::size_of::<usize>() || theirs > SIZE_LIMIT {
-        return Err(GMX_EINVAL);
+        return Err(wrong(GMX_EINVAL));
     }
     let bytes = p.cast::<u8>();
     // SAFETY: as above.
     if (ours..theirs).any(|i| unsafe { bytes.wrapping_add(i).read() } != 0) {
-        return Err(GMX_EINVAL);
+        return Err(wrong(GMX_EINVAL));
     }
     let mut v = std::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: no more is copied than both have.
@@ -337,13 +372,14 @@ unsafe fn read_sized<T: Copy>(p: *const T) -> Result<Option<T>, gmx_status> {
 ///
 /// # Safety
 /// `p` points to as many bytes as its first word says.
+#[track_caller]
 unsafe fn write_sized<T: Copy>(p: *mut T, v: &T) -> gmx_status {
     // SAFETY: the caller's promise.
     let said = unsafe { p.cast::<usize>().read_unaligned() };
     let word = std::mem::size_of::<usize>();
     let theirs = if said == 0 { std::mem::size_of::<T>() } else { said };
     if theirs < word || theirs > SIZE_LIMIT {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let n = std::mem::size_of::<T>().min(theirs);
     let from = std::ptr::from_ref(v).cast::<u8>().wrapping_add(word);

@@ -52,9 +52,10 @@ pub unsafe extern "C" fn gmx_mutex_lock(m: *mut gmx_mutex) -> gmx_status {
 /// # Safety
 /// As for gmx_mutex_lock.
 #[inline(never)]
+#[track_caller]
 unsafe fn lock(m: *mut gmx_mutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match may_wait_calmly() {
         Ok(m) => tried(mutex.lock(*m, waitq::deadline_of(timeout)).1),
         Err(status) => status,
@@ -106,7 +107,7 @@ pub unsafe extern "C" fn gmx_mutex_lock_timeout(m: *mut gmx_mutex, timeout: i64)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_mutex_try_lock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => tried(mutex.try_lock(waitq::self_id(*m))),
         Err(status) => status,
@@ -142,9 +143,10 @@ pub unsafe extern "C" fn gmx_mutex_unlock(m: *mut gmx_mutex) -> gmx_status {
 /// # Safety
 /// As for gmx_mutex_unlock.
 #[inline(never)]
+#[track_caller]
 unsafe fn unlock(m: *mut gmx_mutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => map(mutex.unlock(*m)),
         Err(status) => status,

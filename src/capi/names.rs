@@ -52,7 +52,7 @@ pub unsafe extern "C" fn gmx_getaddrinfo(
     timeout: i64,
 ) -> gmx_status {
     if res.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     // SAFETY: the caller's promise.
     let names = Names { node: unsafe { name(node) }, service: unsafe { name(service) } };
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn gmx_dial(
     out: *mut gmx_poll,
 ) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(network) = (unsafe { name(network) }).and_then(Network::named) else { return GMX_EINVAL };
+    let Some(network) = (unsafe { name(network) }).and_then(Network::named) else { return wrong(GMX_EINVAL) };
     // SAFETY: the caller's promise.
     let names = Names { node: unsafe { name(host) }, service: unsafe { name(service) } };
     // SAFETY: the caller's promise.
@@ -126,12 +126,13 @@ pub unsafe extern "C" fn gmx_dial(
         Ok(None) => DELAY,
         Ok(Some(opts)) if opts.delay == 0 => DELAY,
         Ok(Some(opts)) if opts.delay > 0 => opts.delay,
-        _ => return GMX_EINVAL,
+        Ok(_) => return wrong(GMX_EINVAL),
+        Err(status) => return status,
     };
     let right =
         if network.is_unix() { names.node.is_some() && names.service.is_none() } else { names.service.is_some() };
     if out.is_null() || !right {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match may_wait() {
         Ok(m) => m,

@@ -57,7 +57,7 @@ pub extern "C" fn gmx_poll_shutdown(p: gmx_poll, how: i32) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_connect(p: gmx_poll, addr: *const sockaddr, len: u32, timeout: i64) -> gmx_status {
     if addr.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn gmx_accept(
     timeout: i64,
 ) -> gmx_status {
     if out.is_null() || addr.is_null() != len.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.

@@ -91,6 +91,7 @@ pub unsafe extern "C" fn gmx_once_do_timeout(
 /// # Safety
 /// As for gmx_once_do.
 #[inline(never)]
+#[track_caller]
 unsafe fn do_timeout(
     once: *mut gmx_once,
     r#fn: Option<extern "C" fn(*mut c_void)>,
@@ -98,7 +99,7 @@ unsafe fn do_timeout(
     timeout: i64,
 ) -> gmx_status {
     // SAFETY: the caller's promise.
-    let (Some(once), Some(f)) = (unsafe { object(once) }, r#fn) else { return GMX_EINVAL };
+    let (Some(once), Some(f)) = (unsafe { object(once) }, r#fn) else { return wrong(GMX_EINVAL) };
     if once.is_done() {
         return GMX_OK;
     }
@@ -113,6 +114,7 @@ unsafe fn do_timeout(
     }
 }
 
+#[track_caller]
 fn do_it(m: MRef, once: &Once, f: extern "C" fn(*mut c_void), arg: *mut c_void) -> gmx_status {
     let gp = waitq::waiter(m);
     let mut frame = Frame::default();
@@ -125,6 +127,6 @@ fn do_it(m: MRef, once: &Once, f: extern "C" fn(*mut c_void), arg: *mut c_void) 
             once.end(m);
             GMX_OK
         }
-        None => GMX_ENOTG,
+        None => wrong(GMX_ENOTG),
     }
 }

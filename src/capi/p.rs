@@ -111,18 +111,19 @@ pub extern "C" fn gmx_pin() -> i32 {
 
 #[cold]
 #[inline(never)]
+#[track_caller]
 fn pin_slow() -> i32 {
     let m = match MRef::current() {
-        Some(m) if m.ctx() == Ctx::Syscall => return GMX_EINSYSCALL,
+        Some(m) if m.ctx() == Ctx::Syscall => return wrong(GMX_EINSYSCALL),
         Some(m) => m,
-        None => return GMX_ENOTG,
+        None => return wrong(GMX_ENOTG),
     };
     match m.current_p() {
         Some(p) => {
             m.set_pins(m.pins() + 1);
             p.id as i32
         }
-        None => GMX_ENOTG,
+        None => wrong(GMX_ENOTG),
     }
 }
 
@@ -163,13 +164,14 @@ fn unpinned(m: Inside) -> gmx_status {
 
 #[cold]
 #[inline(never)]
+#[track_caller]
 fn unpin_slow() -> gmx_status {
     let m = match any() {
-        Ok(m) if m.ctx() == Ctx::Syscall => return GMX_EINSYSCALL,
+        Ok(m) if m.ctx() == Ctx::Syscall => return wrong(GMX_EINSYSCALL),
         Ok(m) => m,
         Err(status) => return status,
     };
-    let Some(n) = m.pins().checked_sub(1) else { return GMX_EPERM };
+    let Some(n) = m.pins().checked_sub(1) else { return wrong(GMX_EPERM) };
     m.set_pins(n);
     GMX_OK
 }
@@ -191,9 +193,9 @@ fn unpin_slow() -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_p_key_create(out: *mut gmx_p_key) -> gmx_status {
     if out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
-    match started().and_then(|m| keys::p_key_create(m.sched()).map_err(status::from)) {
+    match started().and_then(|m| keys::p_key_create(m.sched()).map_err(|e| status::from(e))) {
         Ok(key) => {
             // SAFETY: the caller's promise.
             unsafe { *out = key };
@@ -217,7 +219,7 @@ pub unsafe extern "C" fn gmx_p_key_create(out: *mut gmx_p_key) -> gmx_status {
 pub extern "C" fn gmx_p_key_delete(key: gmx_p_key) -> gmx_status {
     match any() {
         Ok(m) if m.sched().pkeys.delete(key) => GMX_OK,
-        Ok(_) => GMX_EINVAL,
+        Ok(_) => wrong(GMX_EINVAL),
         Err(status) => status,
     }
 }
@@ -239,18 +241,18 @@ fn slot<'a>(sched: &Sched, p: &'a PRef, key: gmx_p_key) -> Option<&'a OwnPtr<c_v
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_p_set(key: gmx_p_key, value: *mut c_void) -> gmx_status {
-    let Some(m) = MRef::current().map(Inside::enter) else { return GMX_ENOTG };
+    let Some(m) = MRef::current().map(Inside::enter) else { return wrong(GMX_ENOTG) };
     if m.ctx() == Ctx::Syscall {
-        return GMX_EINSYSCALL;
+        return wrong(GMX_EINSYSCALL);
     }
-    let Some(p) = m.current_p() else { return GMX_ENOTG };
+    let Some(p) = m.current_p() else { return wrong(GMX_ENOTG) };
     // The caller runs on this P, or for it: no other thread uses its slots.
     match slot(m.sched(), &p, key) {
         Some(slot) => {
             slot.set(value);
             GMX_OK
         }
-        None => GMX_EINVAL,
+        None => wrong(GMX_EINVAL),
     }
 }
 

@@ -46,7 +46,7 @@ pub extern "C" fn gmx_parallel_for(
     r#fn: Option<extern "C" fn(*mut c_void, i64, i64)>,
     arg: *mut c_void,
 ) -> gmx_status {
-    let Some(f) = r#fn.filter(|_| n >= 0 && grain >= 0) else { return GMX_EINVAL };
+    let Some(f) = r#fn.filter(|_| n >= 0 && grain >= 0) else { return wrong(GMX_EINVAL) };
     match may_wait() {
         Ok(m) => tried(parallel::run(*m, n, grain, f, arg)),
         Err(status) => status,

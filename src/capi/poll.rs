@@ -62,6 +62,7 @@ fn names_directions(events: u32, more: u32) -> bool {
 }
 
 /// A count, as a status.
+#[track_caller]
 pub(super) fn count(r: crate::gmp::Result<usize>) -> gmx_status {
     match r {
         Ok(n) => i32::try_from(n).unwrap_or(i32::MAX),
@@ -92,10 +93,10 @@ pub(super) fn count(r: crate::gmp::Result<usize>) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_poll_open(fd: i32, flags: u32, out: *mut gmx_poll) -> gmx_status {
     if out.is_null() || flags & !(GMX_POLL_BORROW | GMX_ACCEPT_PATIENT) != 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let (borrow, patient) = (flags & GMX_POLL_BORROW != 0, flags & GMX_ACCEPT_PATIENT != 0);
-    match started().and_then(|m| fd::open(*m, fd, borrow, patient).map_err(status::from)) {
+    match started().and_then(|m| fd::open(*m, fd, borrow, patient).map_err(|e| status::from(e))) {
         Ok(handle) => {
             // SAFETY: the caller's promise.
             unsafe { *out = handle };
@@ -151,7 +152,7 @@ pub extern "C" fn gmx_poll_fd(p: gmx_poll) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_poll_wait(p: gmx_poll, events: u32, timeout: i64, ready: *mut u32) -> gmx_status {
     if ready.is_null() || !names_directions(events, ANSWERS) {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -162,6 +163,7 @@ pub unsafe extern "C" fn gmx_poll_wait(p: gmx_poll, events: u32, timeout: i64, r
 
 /// # Safety
 /// `ready` is writable.
+#[track_caller]
 unsafe fn told(r: crate::gmp::Result<u32>, ready: *mut u32) -> gmx_status {
     match r {
         Ok(bits) => {
@@ -195,7 +197,7 @@ unsafe fn told(r: crate::gmp::Result<u32>, ready: *mut u32) -> gmx_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_poll_set_deadline(p: gmx_poll, which: u32, when: i64) -> gmx_status {
     if !names_directions(which, 0) {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match any() {
         Ok(m) => map(fd::set_deadline(*m, p, which, when)),
@@ -220,7 +222,7 @@ pub extern "C" fn gmx_poll_set_deadline(p: gmx_poll, which: u32, when: i64) -> g
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_poll_release(p: gmx_poll, fd: *mut i32) -> gmx_status {
     if fd.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match may_wait() {
         Ok(m) => m,
@@ -280,7 +282,7 @@ pub extern "C" fn gmx_close(p: gmx_poll) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_wait_fd(fd: i32, events: u32, timeout: i64, ready: *mut u32) -> gmx_status {
     if ready.is_null() || !names_directions(events, ANSWERS) {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.
@@ -322,7 +324,7 @@ pub unsafe extern "C" fn gmx_wait_fd(fd: i32, events: u32, timeout: i64, ready: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_poll_many(fds: *mut pollfd, n: usize, timeout: i64) -> gmx_status {
     if fds.is_null() && n != 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     match may_wait() {
         // SAFETY: the caller's promise.

@@ -41,7 +41,7 @@ use std::ffi::c_void;
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_post(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => map(post::post(m.sched(), f, arg)),
         Err(status) => status,
@@ -70,7 +70,7 @@ pub extern "C" fn gmx_post(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_host_fd() -> gmx_status {
-    match any().and_then(|m| post::fd(m.sched()).map_err(status::from)) {
+    match any().and_then(|m| post::fd(m.sched()).map_err(|e| status::from(e))) {
         Ok(fd) => fd,
         Err(status) => status,
     }

@@ -127,19 +127,19 @@ pub unsafe extern "C" fn gmx_spawn_process(opts: *const gmx_process_opts, out: *
     // SAFETY: the caller's promise.
     let opts = match unsafe { read_sized(opts) } {
         Ok(Some(opts)) => opts,
-        Ok(None) => return GMX_EINVAL,
+        Ok(None) => return wrong(GMX_EINVAL),
         Err(status) => return status,
     };
     const FLAGS: u32 = GMX_PROCESS_SEARCH | GMX_PROCESS_GROUP | GMX_PROCESS_SESSION;
     const BOTH: u32 = GMX_PROCESS_GROUP | GMX_PROCESS_SESSION;
     if out.is_null() || opts.path.is_null() || opts.flags & !FLAGS != 0 || opts.flags & BOTH == BOTH {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let mut wants = [Want::Inherit; 3];
     for (at, (place, stdio)) in wants.iter_mut().zip(&opts.stdio).enumerate() {
         match want(at, stdio) {
             Some(want) => *place = want,
-            None => return GMX_EINVAL,
+            None => return wrong(GMX_EINVAL),
         }
     }
     let alone = [opts.path, std::ptr::null()];
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn gmx_spawn_process(opts: *const gmx_process_opts, out: *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_process_wait(p: gmx_process, status: *mut i32, timeout: i64) -> gmx_status {
     if status.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match may_wait() {
         Ok(m) => m,
@@ -249,7 +249,7 @@ pub extern "C" fn gmx_process_kill(p: gmx_process, sig: i32) -> gmx_status {
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_process_pid(p: gmx_process) -> gmx_status {
-    match any().and_then(|m| process::pid(*m, p).map_err(status::from)) {
+    match any().and_then(|m| process::pid(*m, p).map_err(|e| status::from(e))) {
         Ok(pid) => pid,
         Err(status) => status,
     }
@@ -269,7 +269,7 @@ pub extern "C" fn gmx_process_pid(p: gmx_process) -> gmx_status {
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_process_pidfd(p: gmx_process) -> gmx_status {
-    match any().and_then(|m| process::pidfd(*m, p).map_err(status::from)) {
+    match any().and_then(|m| process::pidfd(*m, p).map_err(|e| status::from(e))) {
         Ok(fd) => fd,
         Err(status) => status,
     }

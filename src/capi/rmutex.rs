@@ -39,7 +39,7 @@ unsafe impl Object for gmx_rmutex {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rmutex_lock(m: *mut gmx_rmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match may_wait_calmly() {
         Ok(m) => tried(mutex.lock(*m, waitq::deadline_of(timeout))),
         Err(status) => status,
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn gmx_rmutex_lock(m: *mut gmx_rmutex, timeout: i64) -> gm
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rmutex_try_lock(m: *mut gmx_rmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => tried(mutex.try_lock(*m)),
         Err(status) => status,
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn gmx_rmutex_try_lock(m: *mut gmx_rmutex) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rmutex_unlock(m: *mut gmx_rmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(mutex) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(mutex) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => map(mutex.unlock(*m)),
         Err(status) => status,

@@ -157,7 +157,7 @@ pub struct gmx_config {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_config_default(out: *mut gmx_config) -> gmx_status {
     if out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     // SAFETY: the caller's promise. All bytes are set, those between the fields too.
     unsafe { out.write_bytes(0, 1) };
@@ -189,24 +189,24 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
         Ok(None) => Options::default(),
         Ok(Some(c)) => {
             if c.reserved != 0 || c.preempt_signal != 0 && !crate::sys::cpu_timer::may_use(c.preempt_signal) {
-                return GMX_EINVAL;
+                return wrong(GMX_EINVAL);
             }
             let guards = match c.flags & GUARD_FLAGS {
                 0 => Guards::ByRights,
                 GMX_CONFIG_GUARD_REQUIRED => Guards::Required,
                 GMX_CONFIG_GUARD_OPTIONAL => Guards::Optional,
-                _ => return GMX_EINVAL,
+                _ => return wrong(GMX_EINVAL),
             };
             if c.flags & !CONFIG_FLAGS != 0 || c.maxprocs < 0 || c.slice_ns < 0 || c.max_threads < 0 {
-                return GMX_EINVAL;
+                return wrong(GMX_EINVAL);
             }
             if c.stack_size > g::MAX_STACK || c.g0_stack_size > g::MAX_STACK {
-                return GMX_EINVAL;
+                return wrong(GMX_EINVAL);
             }
             let all_at_start = c.flags & GMX_CONFIG_ALL_AT_START != 0;
             let given = c.maxprocs > 0 && c.max_threads >= c.maxprocs && c.max_goroutines > 0;
             if all_at_start != (c.max_goroutines != 0) || all_at_start && !given || c.max_goroutines > MOST_GOROUTINES {
-                return GMX_EINVAL;
+                return wrong(GMX_EINVAL);
             }
             Options {
                 maxprocs: c.maxprocs,
@@ -261,14 +261,14 @@ pub unsafe extern "C" fn gmx_init(config: *const gmx_config) -> gmx_status {
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     let m = match started() {
         Ok(m) => m,
         Err(status) => return status,
     };
     match m.ctx() {
-        Ctx::Foreign => map(rt::main_g::run(*m, f as *mut c_void, arg)),
-        Ctx::G => GMX_EPERM,
+        Ctx::Foreign => rt::main_g::run(*m, f as *mut c_void, arg).map_or_else(status::plain, |()| GMX_OK),
+        Ctx::G => wrong(GMX_EPERM),
         _ => why_not(*m),
     }
 }
@@ -299,7 +299,7 @@ pub extern "C" fn gmx_main(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c
 pub extern "C" fn gmx_shutdown(timeout: i64) -> gmx_status {
     match MRef::current().map(|m| (m, m.ctx())) {
         None | Some((_, Ctx::Foreign)) => map(rt::shutdown(timeout)),
-        Some((m, Ctx::G)) if m.pins() == 0 => GMX_EDEADLK,
+        Some((m, Ctx::G)) if m.pins() == 0 => wrong(GMX_EDEADLK),
         Some((m, _)) => why_not(m),
     }
 }

@@ -53,9 +53,10 @@ pub unsafe extern "C" fn gmx_rwmutex_lock(m: *mut gmx_rwmutex) -> gmx_status {
 /// # Safety
 /// As for gmx_rwmutex_lock.
 #[inline(never)]
+#[track_caller]
 unsafe fn lock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match may_wait_calmly() {
         Ok(m) => tried(rw.write(*m, waitq::deadline_of(timeout))),
         Err(status) => status,
@@ -100,7 +101,7 @@ pub unsafe extern "C" fn gmx_rwmutex_lock_timeout(m: *mut gmx_rwmutex, timeout: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_try_lock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) if rw.write_alone(waitq::self_id(*m)) => GMX_OK,
         Ok(_) => failed(Error::Busy),
@@ -137,9 +138,10 @@ pub unsafe extern "C" fn gmx_rwmutex_unlock(m: *mut gmx_rwmutex) -> gmx_status {
 /// # Safety
 /// As for gmx_rwmutex_unlock.
 #[inline(never)]
+#[track_caller]
 unsafe fn unlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => map(rw.write_unlock(*m)),
         Err(status) => status,
@@ -175,6 +177,7 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock(m: *mut gmx_rwmutex) -> gmx_status {
 
 /// For a caller that may wait, and is counted.
 #[inline(never)]
+#[track_caller]
 fn rlock_entered(rw: &RwMutex, timeout: i64) -> gmx_status {
     match may_wait() {
         Ok(m) => tried(rw.read_entered(*m, waitq::deadline_of(timeout))),
@@ -185,9 +188,10 @@ fn rlock_entered(rw: &RwMutex, timeout: i64) -> gmx_status {
 /// # Safety
 /// As for gmx_rwmutex_rlock.
 #[inline(never)]
+#[track_caller]
 unsafe fn rlock(m: *mut gmx_rwmutex, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match may_wait() {
         Ok(m) => tried(rw.read(*m, waitq::deadline_of(timeout))),
         Err(status) => status,
@@ -239,8 +243,8 @@ pub unsafe extern "C" fn gmx_rwmutex_rlock_timeout(m: *mut gmx_rwmutex, timeout:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_rwmutex_try_rlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
-    rw.try_read().map_or_else(failed_outside, |()| GMX_OK)
+    let Some(rw) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
+    rw.try_read().map_or_else(|e| failed_outside(e), |()| GMX_OK)
 }
 
 /// Unlocks it after reading.
@@ -271,6 +275,7 @@ pub unsafe extern "C" fn gmx_rwmutex_runlock(m: *mut gmx_rwmutex) -> gmx_status 
 }
 
 #[inline(never)]
+#[track_caller]
 fn left(rw: &RwMutex, s: u64) -> gmx_status {
     match any() {
         Ok(m) => map(rw.left(*m, s)),
@@ -281,9 +286,10 @@ fn left(rw: &RwMutex, s: u64) -> gmx_status {
 /// # Safety
 /// As for gmx_rwmutex_runlock.
 #[inline(never)]
+#[track_caller]
 unsafe fn runlock(m: *mut gmx_rwmutex) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(rw) = (unsafe { object(m) }) else { return GMX_EINVAL };
+    let Some(rw) = (unsafe { object(m) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => map(rw.read_unlock(*m)),
         Err(status) => status,

@@ -30,10 +30,10 @@ pub type gmx_scope = u64;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_new(timeout: i64, out: *mut gmx_scope) -> gmx_status {
     if out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match started() {
-        Ok(m) if m.ctx() == crate::gmp::m::Ctx::Sched => return GMX_ENOTG,
+        Ok(m) if m.ctx() == crate::gmp::m::Ctx::Sched => return wrong(GMX_ENOTG),
         Ok(m) => m,
         Err(status) => return status,
     };
@@ -66,7 +66,7 @@ pub extern "C" fn gmx_scope_spawn(
     r#fn: Option<extern "C" fn(*mut c_void) -> gmx_status>,
     arg: *mut c_void,
 ) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     match started() {
         Ok(m) => map(scope::spawn(*m, scope, f, arg)),
         Err(status) => status,
@@ -94,7 +94,7 @@ pub extern "C" fn gmx_scope_spawn(
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
     match any() {
-        Ok(m) if super::cancel::holder(*m).is_none() => GMX_ENOTG,
+        Ok(m) if super::cancel::holder(*m).is_none() => wrong(GMX_ENOTG),
         Ok(m) => map(scope::enter(*m, scope)),
         Err(status) => status,
     }
@@ -123,7 +123,7 @@ pub extern "C" fn gmx_scope_enter(scope: gmx_scope) -> gmx_status {
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_leave(scope: gmx_scope, timeout: i64, result: *mut gmx_status) -> gmx_status {
-    match may_wait().and_then(|m| scope::leave(*m, scope, timeout).map_err(failed)) {
+    match may_wait().and_then(|m| scope::leave(*m, scope, timeout).map_err(|e| failed(e))) {
         Ok(error) => {
             if !result.is_null() {
                 // SAFETY: the caller's promise.
@@ -184,10 +184,12 @@ pub struct gmx_scope_end {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_leave_why(scope: gmx_scope, timeout: i64, end: *mut gmx_scope_end) -> gmx_status {
     // SAFETY: the caller's promise.
-    if end.is_null() || unsafe { read_sized(end.cast_const()) }.is_err() {
-        return GMX_EINVAL;
+    match unsafe { read_sized(end.cast_const()) } {
+        Ok(Some(_)) => {}
+        Ok(None) => return wrong(GMX_EINVAL),
+        Err(status) => return status,
     }
-    match may_wait().and_then(|m| scope::leave_why(*m, scope, timeout).map_err(failed)) {
+    match may_wait().and_then(|m| scope::leave_why(*m, scope, timeout).map_err(|e| failed(e))) {
         Ok(ended) => {
             let (by, status, g) = match ended.by {
                 By::Itself => (GMX_SCOPE_ITSELF, GMX_OK, 0),
@@ -237,9 +239,9 @@ pub extern "C" fn gmx_scope_cancel(scope: gmx_scope) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_scope_token(scope: gmx_scope, out: *mut gmx_cancel) -> gmx_status {
     if out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
-    match any().and_then(|m| scope::token(*m, scope).map_err(status::from)) {
+    match any().and_then(|m| scope::token(*m, scope).map_err(|e| status::from(e))) {
         Ok(token) => {
             // SAFETY: the caller's promise.
             unsafe { *out = token.handle.get() };

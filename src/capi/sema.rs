@@ -47,9 +47,10 @@ pub unsafe extern "C" fn gmx_sema_acquire(s: *mut u32) -> gmx_status {
 /// # Safety
 /// As for gmx_sema_acquire.
 #[inline(never)]
+#[track_caller]
 unsafe fn acquire(s: *mut u32, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
+    let Some(s) = (unsafe { word(s) }) else { return wrong(GMX_EINVAL) };
     let m = match may_wait() {
         Ok(m) => m,
         Err(status) => return status,
@@ -103,7 +104,7 @@ pub unsafe extern "C" fn gmx_sema_acquire_timeout(s: *mut u32, timeout: i64) -> 
 pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.
     match unsafe { word(s) } {
-        None => GMX_EINVAL,
+        None => wrong(GMX_EINVAL),
         Some(s) if sema::try_acquire(s) => GMX_OK,
         Some(_) => failed_outside(Error::Again),
     }
@@ -126,7 +127,7 @@ pub unsafe extern "C" fn gmx_sema_try_acquire(s: *mut u32) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
+    let Some(s) = (unsafe { word(s) }) else { return wrong(GMX_EINVAL) };
     match MRef::current() {
         // Without a waiter only the caller's word changes, for which a thread need not be inside.
         Some(m) => map(sema::release_by(m, s, |addr| sema::wake_inside(m, addr))),
@@ -136,6 +137,7 @@ pub unsafe extern "C" fn gmx_sema_release(s: *mut u32) -> gmx_status {
 
 #[cold]
 #[inline(never)]
+#[track_caller]
 fn release_slow(s: &AtomicU32) -> gmx_status {
     match any() {
         Ok(m) => map(sema::release(*m, s)),
@@ -170,7 +172,7 @@ fn release_slow(s: &AtomicU32) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_sema_release_handoff(s: *mut u32) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(s) = (unsafe { word(s) }) else { return GMX_EINVAL };
+    let Some(s) = (unsafe { word(s) }) else { return wrong(GMX_EINVAL) };
     match any() {
         Ok(m) => map(sema::hand_over(*m, s)),
         Err(status) => status,

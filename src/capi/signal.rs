@@ -86,14 +86,14 @@ unsafe fn chan_of(m: MRef, chan: *mut gmx_chan) -> Option<NonNull<Chan>> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_signal_notify(chan: *mut gmx_chan, sigs: *const i32, n: usize) -> gmx_status {
     if sigs.is_null() || n == 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let mut wants = 0;
     for i in 0..n {
         // SAFETY: the caller's promise.
         let sig = unsafe { sigs.wrapping_add(i).read_unaligned() };
         if !notify::may_be_notified(sig) {
-            return GMX_EINVAL;
+            return wrong(GMX_EINVAL);
         }
         wants |= notify::bit(sig);
     }
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn gmx_signal_notify(chan: *mut gmx_chan, sigs: *const i32
     match unsafe { chan_of(*m, chan) } {
         // SAFETY: as above.
         Some(c) if unsafe { c.as_ref() }.elem_size() == size_of::<gmx_siginfo>() => map(notify::begin(*m, c, wants)),
-        _ => GMX_EINVAL,
+        _ => wrong(GMX_EINVAL),
     }
 }
 
@@ -133,6 +133,6 @@ pub unsafe extern "C" fn gmx_signal_stop(chan: *mut gmx_chan) -> gmx_status {
     // SAFETY: the caller's promise.
     match unsafe { chan_of(*m, chan) } {
         Some(c) => map(notify::end(*m, c)),
-        None => GMX_EINVAL,
+        None => wrong(GMX_EINVAL),
     }
 }

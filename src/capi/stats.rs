@@ -201,7 +201,7 @@ pub extern "C" fn gmx_release_memory() -> gmx_status {
     let m = MRef::current().map(Inside::enter);
     tidy::drain_own(sched, m.as_deref().copied());
     drop(m);
-    if gmx_enter_syscall() == GMX_OK {
+    if may_leave() && gmx_enter_syscall() == GMX_OK {
         tidy::release(sched);
         gmx_exit_syscall();
     } else {
@@ -212,6 +212,7 @@ pub extern "C" fn gmx_release_memory() -> gmx_status {
 }
 
 /// The M of a caller that may wait, or need not because it has stopped the world.
+#[track_caller]
 fn may_wait_or_stopped() -> Result<Inside, gmx_status> {
     match MRef::current() {
         Some(m) if m.ctx() == Ctx::Stopped => Ok(Inside::enter(m)),
@@ -221,13 +222,18 @@ fn may_wait_or_stopped() -> Result<Inside, gmx_status> {
 
 /// # Safety
 /// `out` is null or points to a size.
+#[track_caller]
 unsafe fn check_size<T>(out: *mut T) -> Result<(), gmx_status> {
     if out.is_null() {
-        return Err(GMX_EINVAL);
+        return Err(wrong(GMX_EINVAL));
     }
     // SAFETY: the caller's promise.
     let size = unsafe { out.cast::<usize>().read_unaligned() };
-    if size == 0 || (std::mem::size_of::<usize>()..=SIZE_LIMIT).contains(&size) { Ok(()) } else { Err(GMX_EINVAL) }
+    if size == 0 || (std::mem::size_of::<usize>()..=SIZE_LIMIT).contains(&size) {
+        Ok(())
+    } else {
+        Err(wrong(GMX_EINVAL))
+    }
 }
 
 /// Reads the numbers of the scheduler; nothing stops for it. The counts by status walk over all goroutines.
@@ -331,7 +337,7 @@ pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {
         return GMX_ENOMEM;
     }
     drop(m);
-    if gmx_enter_syscall() != GMX_OK {
+    if !may_leave() || gmx_enter_syscall() != GMX_OK {
         return write(fd, text.as_bytes());
     }
     let status = write(fd, text.as_bytes());

@@ -2,6 +2,9 @@
 //!
 //! Every call that can fail returns a gmx_status. A negative status is an error, and the call has changed nothing;
 //! GMX_OK is 0, and a few calls return a count above it. Compare with the names below, and never with numbers.
+//!
+//! A program that is run with GMXDEBUG=strict=1 in its environment reports the calls that are wrong, with the reason;
+//! with strict=2 it aborts at the first.
 
 use crate::gmp::error::Error;
 use std::ffi::c_char;
@@ -66,7 +69,20 @@ statuses! {
     GMX_EAI_ADDRFAMILY = -1109, "names: the host has no address of this family";
 }
 
+/// The status of an error; reported if the call was wrong ([`super::wrong`]).
+#[cold]
+#[inline(never)]
+#[track_caller]
 pub(super) fn from(e: Error) -> gmx_status {
+    let status = plain(e);
+    match e {
+        Error::Perm | Error::Invalid | Error::Deadlock | Error::Stale | Error::Os(libc::EBADF) => super::wrong(status),
+        _ => status,
+    }
+}
+
+/// The status of an error that a correct program may meet here.
+pub(super) fn plain(e: Error) -> gmx_status {
     match e {
         Error::Perm => GMX_EPERM,
         Error::Again => GMX_EAGAIN,
@@ -79,6 +95,7 @@ pub(super) fn from(e: Error) -> gmx_status {
         Error::Stale => GMX_ESTALE,
         Error::ShutDown => GMX_ESHUTDOWN,
         Error::Closed => GMX_ECLOSED,
+        Error::Gone => GMX_EBADF,
         Error::Os(errno) => -errno,
         Error::Name(e) if (1..=9).contains(&e) => -1100 - e,
         Error::Name(_) => GMX_EAI_FAIL,
@@ -177,6 +194,11 @@ const ERRNO_LIST: &[ErrnoRow] = errnos! {
     EOWNERDEAD, "the owner has died";
     ENOTRECOVERABLE, "the state cannot be recovered";
 };
+
+/// The row of one of the library's own statuses.
+pub(super) fn row(status: gmx_status) -> &'static StatusRow {
+    STATUS_LIST.iter().find(|row| row.value == status).unwrap_or(&STATUS_LIST[0])
+}
 
 /// Name and text of a status, each with a NUL at its end.
 fn words(s: gmx_status) -> Option<(&'static str, &'static str)> {

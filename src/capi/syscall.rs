@@ -48,9 +48,15 @@ pub extern "C" fn gmx_enter_syscall() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_exit_syscall() -> gmx_status {
-    let Some(m) = MRef::current() else { return GMX_EPERM };
+    if exit() { GMX_OK } else { wrong(GMX_EPERM) }
+}
+
+/// False if the caller is in no syscall.
+#[inline(always)]
+fn exit() -> bool {
+    let Some(m) = MRef::current() else { return false };
     if m.ctx() != Ctx::Syscall {
-        return GMX_EPERM;
+        return false;
     }
     let m = Inside::already(park::exit_syscall(m, park::running(m)));
     if m.must_p().requests() != 0 {
@@ -58,7 +64,7 @@ pub extern "C" fn gmx_exit_syscall() -> gmx_status {
     } else {
         m.end();
     }
-    GMX_OK
+    true
 }
 
 /// As gmx_enter_syscall for a call that is sure to block: the P is handed on at once.
@@ -73,6 +79,12 @@ pub extern "C" fn gmx_exit_syscall() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_enter_syscall_blocking() -> gmx_status {
+    enter_blocking()
+}
+
+#[inline(always)]
+#[track_caller]
+fn enter_blocking() -> gmx_status {
     let m = match on_g() {
         Ok(m) => m,
         Err(status) => return status,
@@ -97,17 +109,17 @@ pub extern "C" fn gmx_enter_syscall_blocking() -> gmx_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_blocking(r#fn: Option<extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     if MRef::current().is_none_or(|m| m.ctx() == Ctx::Foreign) {
         call::plain(f, arg);
         return GMX_OK;
     }
-    let status = gmx_enter_syscall_blocking();
+    let status = enter_blocking();
     if status != GMX_OK {
         return status;
     }
     call::plain(f, arg);
     // fn may have left the syscall by itself.
-    gmx_exit_syscall();
+    exit();
     GMX_OK
 }

@@ -39,7 +39,7 @@ pub extern "C" fn gmx_now() -> i64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_sleep(ns: i64) -> gmx_status {
     if ns <= 0 {
-        return gmx_yield();
+        return if is_free() { gmx_yield() } else { super::g::yield_slow() };
     }
     match may_wait() {
         Ok(m) => tried(sleep::sleep_until(*m, later(now(), ns)).1),

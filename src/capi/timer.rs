@@ -35,9 +35,9 @@ pub unsafe extern "C" fn gmx_after_func(
     arg: *mut c_void,
     out: *mut gmx_timer,
 ) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     if out.is_null() && delay == FOREVER {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match started() {
         Ok(m) => m,
@@ -79,8 +79,16 @@ pub unsafe extern "C" fn gmx_timer_new(
     out: *mut gmx_timer,
     chan: *mut *mut gmx_chan,
 ) -> gmx_status {
+    // SAFETY: the caller's promise.
+    unsafe { new(delay, period, out, chan) }
+}
+
+/// # Safety
+/// As for gmx_timer_new.
+#[track_caller]
+unsafe fn new(delay: i64, period: i64, out: *mut gmx_timer, chan: *mut *mut gmx_chan) -> gmx_status {
     if out.is_null() || chan.is_null() || period < 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match started() {
         Ok(m) => m,
@@ -144,7 +152,7 @@ fn with_channel(m: MRef, delay: i64, period: i64) -> crate::gmp::Result<(gmx_tim
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_after(delay: i64, out: *mut *mut gmx_chan) -> gmx_status {
     if out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     let m = match started() {
         Ok(m) => m,
@@ -162,6 +170,7 @@ pub unsafe extern "C" fn gmx_after(delay: i64, out: *mut *mut gmx_chan) -> gmx_s
 
 /// # Safety
 /// `stopped` is null or writable.
+#[track_caller]
 unsafe fn tell(r: crate::gmp::Result<bool>, stopped: *mut bool) -> gmx_status {
     match r {
         Ok(yes) => {
@@ -192,10 +201,10 @@ unsafe fn tell(r: crate::gmp::Result<bool>, stopped: *mut bool) -> gmx_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: *mut *mut gmx_chan) -> gmx_status {
     if period <= 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     // SAFETY: the caller's promise.
-    unsafe { gmx_timer_new(period, period, out, chan) }
+    unsafe { new(period, period, out, chan) }
 }
 
 /// Sets a timer anew, whatever it did: it fires after delay nanoseconds (GMX_FOREVER: never), and then every period; 0:
@@ -218,8 +227,16 @@ pub unsafe extern "C" fn gmx_ticker_new(period: i64, out: *mut gmx_timer, chan: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i64, stopped: *mut bool) -> gmx_status {
     if period < 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
+    // SAFETY: the caller's promise.
+    unsafe { reset(timer, delay, period, stopped) }
+}
+
+/// # Safety
+/// As for gmx_timer_reset.
+#[track_caller]
+unsafe fn reset(timer: gmx_timer, delay: i64, period: i64, stopped: *mut bool) -> gmx_status {
     match started() {
         // SAFETY: the caller's promise.
         Ok(m) => unsafe { tell(timer::reset(*m, timer, delay, period), stopped) },
@@ -244,7 +261,7 @@ pub unsafe extern "C" fn gmx_timer_reset(timer: gmx_timer, delay: i64, period: i
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_ticker_reset(timer: gmx_timer, period: i64, stopped: *mut bool) -> gmx_status {
     // SAFETY: the caller's promise.
-    if period <= 0 { GMX_EINVAL } else { unsafe { gmx_timer_reset(timer, period, period, stopped) } }
+    if period <= 0 { wrong(GMX_EINVAL) } else { unsafe { reset(timer, period, period, stopped) } }
 }
 
 /// Stops a timer. When it has returned no function of this timer begins any more, and no time of before can be received

@@ -8,15 +8,15 @@ use super::chan::gmx_chan;
 use super::*;
 use crate::block::cancel::Ref;
 use crate::block::{done, hook};
+use crate::gmp::error::Error;
 use std::ffi::c_void;
 
 /// A function that runs when a token is canceled. A handle is never used again, and 0 is no handle.
 pub type gmx_cancel_hook = u64;
 
 /// As [`token_of`], where there must be one.
-fn existing(handle: gmx_cancel) -> Result<(Ref, Inside), gmx_status> {
-    let m = any()?;
-    Ok((token_of(*m, handle)?.ok_or(GMX_ESTALE)?, m))
+fn existing(m: MRef, handle: gmx_cancel) -> crate::gmp::Result<Ref> {
+    token_of(m, handle)?.ok_or(Error::Stale)
 }
 
 /// A channel that is closed when a token is canceled, for gmx_select: one of its cases may be a cancellation, or
@@ -48,9 +48,10 @@ fn existing(handle: gmx_cancel) -> Result<(Ref, Inside), gmx_status> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_chan(token: gmx_cancel, out: *mut *mut gmx_chan) -> gmx_status {
     if out.is_null() {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
-    match existing(token).and_then(|(token, m)| done::chan(*m, &token).map_err(status::from)) {
+    let chan = |m: MRef| existing(m, token).and_then(|token| done::chan(m, &token));
+    match any().and_then(|m| chan(*m).map_err(|e| status::from(e))) {
         Ok(chan) => {
             // SAFETY: the caller's promise.
             unsafe { *out = chan.as_ptr().cast() };
@@ -94,9 +95,9 @@ pub unsafe extern "C" fn gmx_cancel_after(
     arg: *mut c_void,
     hook: *mut gmx_cancel_hook,
 ) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
-    let after = |(token, m): (Ref, Inside)| hook::after(*m, token, f, arg, !hook.is_null()).map_err(status::from);
-    match existing(token).and_then(after) {
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
+    let after = |m: MRef| existing(m, token).and_then(|token| hook::after(m, token, f, arg, !hook.is_null()));
+    match any().and_then(|m| after(*m).map_err(|e| status::from(e))) {
         Ok(_) if hook.is_null() => GMX_OK,
         Ok(handle) => {
             // SAFETY: the caller's promise.
@@ -124,7 +125,7 @@ pub unsafe extern "C" fn gmx_cancel_after(
 /// `stopped` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_cancel_hook_stop(hook: gmx_cancel_hook, stopped: *mut bool) -> gmx_status {
-    match any().and_then(|m| hook::stop(*m, hook).map_err(status::from)) {
+    match any().and_then(|m| hook::stop(*m, hook).map_err(|e| status::from(e))) {
         Ok(did) => {
             if !stopped.is_null() {
                 // SAFETY: the caller's promise.

@@ -58,6 +58,7 @@ pub unsafe extern "C" fn gmx_waitgroup_add(wg: *mut gmx_waitgroup, delta: i32) -
 /// # Safety
 /// As for gmx_waitgroup_add.
 #[inline(always)]
+#[track_caller]
 fn add_one(group: &WaitGroup, m: MRef, delta: i32) -> gmx_status {
     match group.add_one(delta) {
         None => GMX_OK,
@@ -66,9 +67,10 @@ fn add_one(group: &WaitGroup, m: MRef, delta: i32) -> gmx_status {
 }
 
 #[inline(never)]
+#[track_caller]
 unsafe fn add(wg: *mut gmx_waitgroup, delta: i32) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(wg) = (unsafe { object(wg) }) else { return GMX_EINVAL };
+    let Some(wg) = (unsafe { object(wg) }) else { return wrong(GMX_EINVAL) };
     // A thread that is not known need not be for this.
     if wg.add_alone(delta) {
         return GMX_OK;
@@ -134,7 +136,7 @@ pub unsafe extern "C" fn gmx_waitgroup_go(
     arg: *mut c_void,
 ) -> gmx_status {
     // SAFETY: the caller's promise.
-    let (Some(wg), Some(f)) = (unsafe { object(wg) }, r#fn) else { return GMX_EINVAL };
+    let (Some(wg), Some(f)) = (unsafe { object(wg) }, r#fn) else { return wrong(GMX_EINVAL) };
     match started() {
         Ok(m) => map(spawn::counted(*m, wg, f, arg)),
         Err(status) => status,
@@ -188,9 +190,10 @@ pub unsafe extern "C" fn gmx_waitgroup_wait_timeout(wg: *mut gmx_waitgroup, time
 /// # Safety
 /// As for gmx_waitgroup_wait.
 #[inline(never)]
+#[track_caller]
 unsafe fn wait(wg: *mut gmx_waitgroup, timeout: i64) -> gmx_status {
     // SAFETY: the caller's promise.
-    let Some(wg) = (unsafe { object(wg) }) else { return GMX_EINVAL };
+    let Some(wg) = (unsafe { object(wg) }) else { return wrong(GMX_EINVAL) };
     match may_wait() {
         Ok(m) => tried(wg.wait(*m, waitq::deadline_of(timeout), Kind::Lock).1),
         Err(status) => status,

@@ -12,7 +12,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::protocol::{park, preempt, seize};
 use crate::rt::report;
 use crate::sched::world;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, now};
 use crate::sys::arch;
 use std::ffi::{c_char, c_void};
 
@@ -85,7 +85,7 @@ pub struct gmx_g_info {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_stop_the_world(reason: *const c_char) -> gmx_status {
     // SAFETY: the caller's promise.
-    unsafe { gmx_stop_the_world_timeout(reason, FOREVER) }
+    unsafe { stop(reason, FOREVER, false) }
 }
 
 /// As gmx_stop_the_world, but gives up after timeout nanoseconds: the world runs then, and a report names the
@@ -168,7 +168,7 @@ pub unsafe extern "C" fn gmx_stop_the_world_with(opts: *const gmx_stop_opts) -> 
         Err(status) => return status,
     };
     if flags & !GMX_STOP_ANYWHERE != 0 || reserved != 0 {
-        return GMX_EINVAL;
+        return wrong(GMX_EINVAL);
     }
     // SAFETY: as above.
     unsafe { stop(reason, timeout, flags & GMX_STOP_ANYWHERE != 0) }
@@ -176,12 +176,14 @@ pub unsafe extern "C" fn gmx_stop_the_world_with(opts: *const gmx_stop_opts) -> 
 
 /// # Safety
 /// `reason` is null or terminated.
+#[track_caller]
 unsafe fn stop(reason: *const c_char, timeout: i64, anywhere: bool) -> gmx_status {
     let m = match may_wait() {
         Ok(m) => m,
         Err(status) => return status,
     };
     let mut late = world::Latecomers::default();
+    let begun = now();
     let stopped = match anywhere {
         true if !m.sched().cfg.nudges.get() => return GMX_ENOTSUP,
         true => world::stop_the_world_anywhere(*m, timeout, &mut late),
@@ -190,7 +192,7 @@ unsafe fn stop(reason: *const c_char, timeout: i64, anywhere: bool) -> gmx_statu
     if stopped.is_err() && late.n > 0 {
         // SAFETY: the caller's promise.
         let reason = if reason.is_null() { c"" } else { unsafe { std::ffi::CStr::from_ptr(reason) } };
-        report::stop_timed_out(reason.to_bytes(), &late, anywhere);
+        report::stop_timed_out(reason.to_bytes(), now() - begun, &late, anywhere);
     }
     map(stopped)
 }
@@ -213,7 +215,7 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
             world::start_the_world(*m);
             GMX_OK
         }
-        _ => GMX_EPERM,
+        _ => wrong(GMX_EPERM),
     }
 }
 
@@ -235,7 +237,7 @@ pub extern "C" fn gmx_start_the_world() -> gmx_status {
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_for_each_p(r#fn: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     match may_wait() {
         Ok(m) => map(world::for_each_p(*m, f, arg)),
         Err(status) => status,
@@ -258,10 +260,10 @@ pub extern "C" fn gmx_for_each_g(
     r#fn: Option<extern "C" fn(*mut c_void, *const gmx_g_info)>,
     arg: *mut c_void,
 ) -> gmx_status {
-    let Some(f) = r#fn else { return GMX_EINVAL };
+    let Some(f) = r#fn else { return wrong(GMX_EINVAL) };
     let m = match MRef::current() {
         Some(m) if m.ctx() == Ctx::Stopped => Inside::enter(m),
-        _ => return GMX_EPERM,
+        _ => return wrong(GMX_EPERM),
     };
     // A thread of the host that only waits in here is no goroutine.
     for gp in report::live_gs(m.sched()).filter(|gp| !gp.has(gflag::THREAD_WAIT)) {
@@ -401,8 +403,8 @@ extern "C" fn poll() {
 }
 
 extern "C" fn poll_tied() {
-    // It fails where the caller cannot yield, or is locked too often to count.
-    let locked = gmx_lock_os_thread() == GMX_OK;
+    // It fails where the caller is locked too often to count.
+    let locked = MRef::current().is_some_and(|m| m.ctx() == Ctx::G) && gmx_lock_os_thread() == GMX_OK;
     gmx_safepoint_slow();
     if locked {
         gmx_unlock_os_thread();

@@ -17,6 +17,8 @@ pub enum Error {
     ShutDown,
     /// A channel is closed.
     Closed,
+    /// A handle of a descriptor was closed while the call waited.
+    Gone,
     /// An errno of the system.
     Os(i32),
     /// One of EAI_*, made positive: the resolver has no answer.

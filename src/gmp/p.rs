@@ -176,6 +176,12 @@ impl Drop for OwnedP {
 }
 
 impl P {
+    /// When the running slice began, as sysmon saw it; None if it has not seen it.
+    pub fn slice_began(&self) -> Option<i64> {
+        let when = self.watch.sched_when.get();
+        (when != 0 && self.watch.schedtick.get() == self.schedtick.get()).then_some(when)
+    }
+
     /// A dead P.
     pub fn new(id: u32, poll: &'static std::sync::atomic::AtomicU32, mask: &'static TimerMask) -> P {
         P {

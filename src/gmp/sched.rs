@@ -155,6 +155,8 @@ pub struct Sched {
     /// A clock that costs nothing to read: sysmon advances it, and so does each thread that reads the real clock.
     pub coarse: Line<OwnI64>,
     pub started: OwnI64,
+    /// Since when a stop of the world or a barrier waits; 0: none. Owner: the holder of worldsema.
+    pub world_waits: OwnI64,
     pub stats: Line<SchedStats>,
     pub mid: StdAtomicU64,
     pub schedtrace_ms: OwnU64,
@@ -255,6 +257,7 @@ impl Sched {
             procs_default: OwnI32::new(0),
             coarse: Line::new(OwnI64::new(now)),
             started: OwnI64::new(now),
+            world_waits: OwnI64::new(0),
             stats: Line::default(),
             mid: StdAtomicU64::new(0),
             schedtrace_ms: OwnU64::new(0),

@@ -108,6 +108,7 @@ impl Options {
         sched.scheddetail.set(env.debug.scheddetail);
         crate::sync::record_holds(env.debug.locks);
         sched.offload.files.reset(env.debug.file_calls as u32);
+        super::strict::set(env.debug.strict);
         super::report::show_addresses(self.addresses || env.debug.addresses);
     }
 
@@ -158,6 +159,15 @@ pub struct Debug {
     addresses: bool,
     /// How many calls on files may block threads at a time.
     file_calls: u64,
+    pub strict: Strict,
+}
+
+/// What becomes of a wrong call, beside its status (strict.rs).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Strict {
+    Off,
+    Report,
+    Abort,
 }
 
 impl Debug {
@@ -175,6 +185,7 @@ impl Debug {
         malloc: None,
         addresses: false,
         file_calls: FILES as u64,
+        strict: Strict::Off,
     };
 }
 
@@ -274,6 +285,12 @@ const SETTINGS: &[Setting] = &[
         what: "how many calls on files may block threads at a time; 0 is taken as 1",
         set: |d, v| d.file_calls = v.max(1),
     },
+    Setting {
+        name: "strict",
+        value: Value::Word(&["0", "1", "2"]),
+        what: "1: report each kind of wrong call of the library once; 2: report the first, and abort",
+        set: |d, v| d.strict = [Strict::Off, Strict::Report, Strict::Abort][v as usize],
+    },
 ];
 
 impl Value {
@@ -307,6 +324,33 @@ impl fmt::Display for Setting {
             }
         }
     }
+}
+
+/// The setting whose name is this part's, or nearly so: two letters may be missing, too many or others, but not more
+/// than a third of them.
+fn meant(part: &[u8]) -> Option<&'static Setting> {
+    let name = part.split(|&b| b == b'=').next().unwrap_or(part).trim_ascii();
+    let near = |s: &&Setting| distance(name, s.name.as_bytes()) <= (s.name.len() / 3).min(2);
+    SETTINGS.iter().filter(near).min_by_key(|s| distance(name, s.name.as_bytes()))
+}
+
+/// How many letters are to be changed, added or removed to make one word of the other, in whatever case.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    const MOST: usize = 24;
+    if a.len() >= MOST || b.len() >= MOST {
+        return usize::MAX;
+    }
+    let mut row = [0; MOST];
+    row.iter_mut().enumerate().for_each(|(i, n)| *n = i);
+    for (i, x) in a.iter().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let changed = before + usize::from(!x.eq_ignore_ascii_case(y));
+            before = row[j + 1];
+            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
 }
 
 /// Decimal digits, nothing else.
@@ -397,7 +441,11 @@ impl Environment {
             result = result.and_then(|()| {
                 out.write_str(if first { "libgomax: GMXDEBUG: not understood: " } else { ", " })?;
                 first = false;
-                write!(out, "\"{}\"", Words(part))
+                write!(out, "\"{}\"", Words(part))?;
+                match meant(part) {
+                    Some(setting) => write!(out, " (perhaps {setting})"),
+                    None => Ok(()),
+                }
             });
         });
         result?;
@@ -500,6 +548,26 @@ mod tests {
             assert!(setting.what.len() < 90 && !setting.what.ends_with('.'), "{}", setting.name);
             assert!(format!("{setting}").len() < 24, "{setting} does not fit into its column");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_right_is_found() {
+        let found = |part: &str| meant(part.as_bytes()).map(|s| s.name);
+        for s in SETTINGS {
+            assert_eq!(found(s.name), Some(s.name));
+            assert_eq!(found(&format!("{}=?", s.name.to_uppercase())), Some(s.name));
+            assert_eq!(found(&s.name[1..]), Some(s.name));
+            assert_eq!(found(&format!("{}s=1", s.name)), Some(s.name));
+        }
+        let cases = [("shedtrace=1", "schedtrace"), ("scheddetial=1", "scheddetail"), ("stict", "strict")];
+        for (part, name) in cases {
+            assert_eq!(found(part), Some(name), "{part}");
+        }
+        for part in ["", "=", "=3", "a", "xyz=1", "gctrace=1", &"s".repeat(600)] {
+            assert_eq!(found(part), None, "{part}");
+        }
+        let far = [("abc", "abc", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("ab", "BA", 2)];
+        assert!(far.iter().all(|&(a, b, n)| distance(a.as_bytes(), b.as_bytes()) == n));
     }
 
     /// Every kind of value: the values that it takes are set, and the others are reported.

@@ -14,6 +14,7 @@ pub mod main_g;
 pub mod notify;
 mod nudge;
 pub mod report;
+pub mod strict;
 pub mod trouble;
 
 use crate::block::{fd, post, process};
@@ -190,6 +191,7 @@ fn load() -> bool {
     }
     sys::stderr::remember();
     let debug = Environment::read().debug;
+    strict::set(debug.strict);
     sys::heap::choose(debug.malloc.unwrap_or_else(sys::checker::is_there));
     host::look_for_cxx(debug.cxx);
     sys::at_load();
@@ -764,10 +766,9 @@ unsafe fn describe_fault(fault: &Fault, line: &mut Line) -> Seen {
     let Some(gp) = m.g().filter(|_| m.ctx() != Ctx::Foreign) else { return nothing };
     // SAFETY: the G runs on this very thread.
     let stack = unsafe { gp.stack() }.filter(|stack| stack.in_guard(fault.addr) && !gp.has(gflag::FOREIGN));
-    line.text("libgomax: ");
     match stack {
         Some(stack) => {
-            g_words(line.text("stack overflow in "), gp);
+            g_words(line.text("libgomax: stack overflow in "), gp);
             let sched = m.sched();
             let (asked, by) = match gp.stack_size.get() as usize {
                 0 => (sched.cfg.stack_size.get(), "gmx_config.stack_size, or gmx_spawn_opts.stack_size for this one"),
@@ -781,7 +782,7 @@ unsafe fn describe_fault(fault: &Fault, line: &mut Line) -> Seen {
             line.text("), fault at ").hex(fault.addr as u64).text("\n");
         }
         None if fault.dies => {
-            line.text(if fault.signal == libc::SIGBUS { "SIGBUS in " } else { "SIGSEGV in " });
+            line.text(if fault.signal == libc::SIGBUS { "libgomax: SIGBUS in " } else { "libgomax: SIGSEGV in " });
             g_words(line, gp);
             line.text(" (fault at ").hex(fault.addr as u64).text(")\n");
         }

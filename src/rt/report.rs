@@ -6,7 +6,7 @@ use crate::fiber::text::Line;
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::hogs::Hog;
 use crate::gmp::m::{Kind, MRef};
-use crate::gmp::p::PStatus;
+use crate::gmp::p::{FN, PStatus, STOP};
 use crate::gmp::sched::Sched;
 use crate::protocol::stw::Late;
 use crate::sched::world::Latecomers;
@@ -153,6 +153,15 @@ fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     Ok(())
 }
 
+/// `goroutine 7 "name" in work (program+0x1234)`.
+pub fn g_call(out: &mut Text, gp: GRef) -> fmt::Result {
+    g_name(out, gp)?;
+    if gp.has(gflag::FOREIGN) {
+        return out.write_str(" (thread of the host)");
+    }
+    write!(out, " in {}", Code(spawn::call_of(gp).0))
+}
+
 /// Names a goroutine that computes and calls nothing of the library.
 pub fn hog(hog: &Hog) {
     let mut out = Text::new();
@@ -234,17 +243,17 @@ const MOST: usize = 100;
 
 /// Reports that `gmx_main` will not end.
 pub fn deadlock(sched: &Sched) {
-    tell_deadlock(sched, "all goroutines are asleep: deadlock");
+    tell_deadlock(sched, "libgomax: all goroutines are asleep: deadlock");
 }
 
 /// As [`deadlock`], where no thread waits in `gmx_main`: names the waiting threads of the host with the Gs.
 pub fn deadlock_of_threads(sched: &Sched) {
-    tell_deadlock(sched, "all goroutines and all threads are asleep: deadlock");
+    tell_deadlock(sched, "libgomax: all goroutines and all threads are asleep: deadlock");
 }
 
 fn tell_deadlock(sched: &Sched, what: &str) {
     let mut out = Text::new();
-    let _ = writeln!(out, "libgomax: {what}");
+    let _ = writeln!(out, "{what}");
     let queued = sched.globq_len();
     if queued != 0 {
         let most = sched.cfg.max_threads.get();
@@ -337,8 +346,15 @@ fn lack_of_threads_text(sched: &Sched, out: &mut Text) -> fmt::Result {
     let (n, waiting, errno) = (sched.lock.lock().nm, sched.globq_len(), sched.thread_errno.get());
     write!(out, "libgomax: nothing has moved for a second; goroutines that wait for a thread: {waiting}; ")?;
     match errno {
-        0 => writeln!(out, "all {n} (max_threads) are taken")?,
-        errno => writeln!(out, "the system gives no more than {n} (errno {errno})")?,
+        0 => writeln!(
+            out,
+            "all {n} (max_threads) are taken; raise gmx_config.max_threads, or wait by calls of the library, not in syscalls"
+        )?,
+        errno => writeln!(
+            out,
+            "the system gives no more than {n} (errno {errno}); raise what limits it: ulimit -u, pids.max of the cgroup, \
+             memory"
+        )?,
     }
     let holders = sched.every_m().filter(|m| m.kind == Kind::Worker && m.alive.get());
     let mut more = 0;
@@ -362,7 +378,7 @@ pub fn lack_of_stacks(sched: &Sched) {
     let _ = writeln!(
         out,
         "libgomax: nothing has moved for a second; goroutines that wait for memory for a stack: {waiting} of {} ({} bytes each \
-         unless they asked for another size)",
+         unless they asked for another size); raise ulimit -v or vm.max_map_count, or make gmx_config.stack_size smaller",
         sched.num_g(),
         sched.cfg.stack_size.get(),
     );
@@ -401,15 +417,26 @@ impl fmt::Display for Code {
 }
 
 /// Reports a stop of the world that timed out: the Ps that did not stop.
-pub fn stop_timed_out(reason: &[u8], late: &Latecomers, anywhere: bool) {
+pub fn stop_timed_out(reason: &[u8], waited: i64, late: &Latecomers, anywhere: bool) {
     let mut out = Text::new();
     let did_not = if anywhere { "could not be held" } else { "did not reach a safe point" };
-    let _ = writeln!(out, "libgomax: stop-the-world ({}) timed out: {} goroutines {did_not}", Words(reason), late.n);
+    let _ = writeln!(
+        out,
+        "libgomax: stop-the-world ({}) timed out after {} ms: goroutines that {did_not}: {}",
+        Words(reason),
+        waited / 1_000_000,
+        late.n
+    );
     for p in late.some() {
         let _ = late_line(&mut out, p);
     }
+    if !anywhere {
+        let _ = out.write_str(HOW_TO_STOP);
+    }
     emit(out.as_bytes());
 }
+
+const HOW_TO_STOP: &str = "  A goroutine stops at its next call of the library: gmx_safepoint in loops, gmx_blocking around calls that block\n";
 
 /// One line about what did not stop.
 fn late_line(out: &mut Text, late: Late) -> fmt::Result {
@@ -419,10 +446,38 @@ fn late_line(out: &mut Text, late: Late) -> fmt::Result {
     }
     match late.g {
         // The world runs again: only fields that may be read of a running G.
-        Some((gp, goid)) if gp.goid.get() == goid => g_name(out, gp).and_then(|()| writeln!(out, " [running]")),
-        Some((_, goid)) => writeln!(out, "goroutine {goid}, which has ended since"),
-        None => writeln!(out, "between two goroutines"),
+        Some((gp, goid)) if gp.goid.get() == goid => g_call(out, gp)?,
+        Some((_, goid)) => return writeln!(out, "goroutine {goid}, which has ended since"),
+        None => return writeln!(out, "between two goroutines"),
     }
+    match late.p.and_then(|p| p.slice_began()) {
+        Some(began) => writeln!(out, " [running for {} ms]", (now() - began) / 1_000_000),
+        None => writeln!(out, " [running]"),
+    }
+}
+
+/// Reports that a stop of the world or a barrier waits for long, and for what.
+pub fn slow_wait(sched: &Sched) {
+    let since = sched.world_waits.get();
+    if since == 0 {
+        return;
+    }
+    let mut out = Text::new();
+    let _ = writeln!(
+        out,
+        "libgomax: a stop of the world or gmx_for_each_p has waited for {} ms for:",
+        (now() - since) / 1_000_000
+    );
+    for p in sched.live_ps().filter(|p| p.seen_status() == PStatus::Running && p.requests() & (STOP | FN) != 0) {
+        // SAFETY: null or an M, and Ms are never freed.
+        let m = unsafe { MRef::from_ptr(p.m()) };
+        let _ = late_line(&mut out, Late { p: Some(p), g: m.and_then(|m| m.g()).map(|gp| (gp, gp.goid.get())) });
+    }
+    for m in sched.every_m().filter(|m| m.out.get()) {
+        let _ = late_line(&mut out, Late { p: None, g: m.g().map(|gp| (gp, gp.goid.get())) });
+    }
+    let _ = out.write_str(HOW_TO_STOP);
+    emit(out.as_bytes());
 }
 
 /// Reports that gomaxprocs does not follow the machine, because a G does not come to a safe point.

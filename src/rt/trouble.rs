@@ -1,5 +1,5 @@
 //! The looks that the watchdog has the template thread take when nothing moves: for Gs that lack a thread or a stack,
-//! and for a deadlock that no `gmx_main` waits to report.
+//! for a deadlock that no `gmx_main` waits to report, and for a stop of the world or a barrier that takes long.
 //!
 //! Each is reported once, until something has moved again.
 
@@ -9,6 +9,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{PRef, PStatus};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
+use crate::sched::sysmon::SLOW_WAIT;
 use crate::sync::{Ordering, now};
 
 /// How long nothing must have moved before the lack of a thread or a stack is reported, in ns.
@@ -42,19 +43,26 @@ pub struct Trouble {
     told: bool,
     /// The time until the next look for a deadlock.
     look_again: i64,
+    /// The stop or the barrier that was last reported, by its beginning.
+    slow_wait: i64,
     /// `moves` when a deadlock was last reported.
     deadlock_at: Option<u64>,
 }
 
 impl Default for Trouble {
     fn default() -> Trouble {
-        Trouble { since: 0, moves: 0, seen: 0, told: false, look_again: LOOK_EVERY, deadlock_at: None }
+        Trouble { since: 0, moves: 0, seen: 0, told: false, look_again: LOOK_EVERY, slow_wait: 0, deadlock_at: None }
     }
 }
 
 impl Trouble {
     /// Takes a look; returns when to look again.
     pub fn look(&mut self, sched: &Sched) -> i64 {
+        let waits = sched.world_waits.get();
+        if waits != 0 && waits != self.slow_wait && now() - waits >= SLOW_WAIT && apart::tell(sched, report::slow_wait)
+        {
+            self.slow_wait = waits;
+        }
         let threads = sched.thread_wanted.load(Ordering::Relaxed);
         if threads || sched.stackwait_len.load(Ordering::Relaxed) != 0 {
             self.lack(sched, threads);

@@ -33,6 +33,9 @@ const LOOK_EVERY: i64 = 1_000_000_000;
 /// How often to check whether a lack of threads or stacks keeps everything from moving.
 const LACK_EVERY: i64 = 100_000_000;
 
+/// How long a stop of the world or a barrier may wait before a report says for what, in ns.
+pub const SLOW_WAIT: i64 = 5_000_000_000;
+
 /// The last check for a deadlock: the number of slices at that time, and when the next check may come.
 struct Looked {
     slices: u64,
@@ -51,6 +54,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut look_when = now() + LOOK_EVERY;
     let mut trace_when = now();
     let mut told = false;
+    let mut told_wait = 0;
     let mut tidy_when = now() + tidy::PERIOD;
     let mut head = rescue::Head::default();
     let mut again = NEVER;
@@ -93,6 +97,11 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         preempt::tell(sched, tell);
         if starved(sched, m) && now >= lack_when {
             lack_when = now + LACK_EVERY;
+            template::ask(sched, Errand::Trouble);
+        }
+        let waits = sched.world_waits.get();
+        if waits != 0 && waits != told_wait && now >= waits + SLOW_WAIT {
+            told_wait = waits;
             template::ask(sched, Errand::Trouble);
         }
         if now >= look_when {
@@ -149,6 +158,10 @@ fn rest(sched: &Sched, delay: i64, again: i64, slices: &mut u64, latest: i64, lo
     }
     if deep {
         until = until.min(look_for_deadlock(sched, *slices, looked));
+    }
+    let waits = sched.world_waits.get();
+    if waits != 0 && deep {
+        until = until.min((waits + SLOW_WAIT).max(now() + LONGEST));
     }
     // If there is no timer waiter, sysmon watches the timers.
     let first = wake::next_timer(sched);

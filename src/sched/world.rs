@@ -25,7 +25,9 @@ pub fn stop_the_world(m: MRef, timeout: i64, mut late: impl FnMut(Late)) -> Resu
     let m = acquire(m, deadline)?;
     let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
+    sched.world_waits.set(now());
     let stopped = stw::stop(sched, m, Stop::Code, deadline, &mut late);
+    sched.world_waits.set(0);
     if !stopped {
         m.set_ctx(ctx);
         sema::release_handoff(m, &sched.worldsema);
@@ -226,7 +228,9 @@ pub fn for_each_p(m: MRef, f: PFn, arg: *mut c_void) -> Result<()> {
     let m = acquire(m, None)?;
     let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
+    sched.world_waits.set(now());
     ragged::for_each_p(sched, m, f, arg);
+    sched.world_waits.set(0);
     m.set_ctx(ctx);
     sema::release_handoff(m, &sched.worldsema);
     Ok(())

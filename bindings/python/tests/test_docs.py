@@ -1,5 +1,5 @@
-"""The programs of docs/python.md and README.md: each fence marked ```python gomax is one, and runs by itself. And what
-docs/python.md says of functions that the package does not use."""
+"""The programs of docs/python.md and README.md: each fence marked ```python gomax is one, and runs by itself. The one of
+docs/start.md. And what docs/python.md says of functions that the package does not use."""
 
 import os
 import re
@@ -39,6 +39,13 @@ class Documents(unittest.TestCase):
                 said = re.findall(r"#\s*prints:? (.*)", program)
                 if said:
                     self.assertEqual(done.stdout.decode().splitlines(), said)
+
+    def test_start(self):
+        with open(os.path.join(ROOT, "docs", "start.md")) as f:
+            (program,) = re.findall(r"^```python gomax\n(.*?)^```", f.read(), re.M | re.S)
+        command = [sys.executable, os.path.join(ROOT, "ci", "start.py"), sys.executable, "-c", program]
+        done = subprocess.run(command, timeout=120, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, done.stdout.decode())
 
 
 class Interface(unittest.TestCase):

@@ -1,6 +1,6 @@
 //! The rounds of a call: FD-A2 to FD-A7 of the paper in [`super`].
 
-use super::{Direction, FOREVER, Fd, IN_SYSCALL, LOST, STALE, WHEN_READY, Way, YES, enter, is, leave};
+use super::{Direction, FOREVER, Fd, IN_SYSCALL, LOST, WHEN_READY, Way, YES, enter, is, leave};
 use crate::block::edges::Edges;
 use crate::block::offload::{self, Lasts};
 use crate::block::waitq::{How, Waited, deadline_of};
@@ -54,11 +54,11 @@ impl Fd {
     /// The second half of FD-A3.
     pub(in crate::block) fn may(&self, d: &Direction) -> Result<()> {
         if self.is_closed() {
-            return Err(STALE);
+            return Err(Error::Gone);
         }
         // FD-L2
         if self.watch.load(Ordering::Relaxed) == LOST {
-            return Err(STALE);
+            return Err(Error::Gone);
         }
         let deadline = d.deadline.get();
         if deadline != FOREVER && deadline <= now() {
