@@ -36,7 +36,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: docs build posix test demo bench stress sanitize miri models polls install install-polls uninstall header dist deb packages release clean help
+.PHONY: docs build posix test demo bench stress sanitize miri models musl aarch64 polls install install-polls uninstall header dist deb packages release clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -86,6 +86,15 @@ models: ## checks the protocols with loom and shuttle
 	$(need_cargo)
 	$(call need_file,ci/models.sh,runs the models)
 	ci/models.sh
+
+musl: ## the C tests with musl
+	$(need_cargo)
+	ci/musl.sh
+
+aarch64: ## the lowest layers and the C tests on AArch64, emulated on other machines, which takes hours
+	$(need_cargo)
+	ci/aarch64.sh
+	ci/aarch64_vm.sh
 
 install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package, gdb script, manual, documents, licences, and what make posix has built, below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
 	$(need_python)

@@ -1,6 +1,7 @@
 //! Link settings of the shared library. Asks neither git nor the network, so that a distribution can build from a plain
 //! tarball; and writes below `OUT_DIR` only.
 //!
+//! - A system for which the library is not made is refused here, before a compiler reports what is missing.
 //! - SONAME: a cargo cdylib has none, and without one a program would record the path that it was linked with. The
 //!   number is the ABI's and moves only when the ABI breaks. cargo-c sets a SONAME of its own (feature `capi`).
 //! - nodelete: `dlclose` must not unmap code that scheduler threads are running.
@@ -22,7 +23,15 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
     functions(&out.join("functions.txt")).unwrap_or_else(|e| panic!("src/capi: {e}"));
 
-    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
+    let target = ["OS", "ENV", "ARCH", "POINTER_WIDTH", "ENDIAN"]
+        .map(|what| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default());
+    if !matches!(target.each_ref().map(String::as_str), ["linux", "gnu" | "musl", "x86_64" | "aarch64", "64", "little"])
+    {
+        println!(
+            "cargo::error=libgomax is for Linux on x86-64 and AArch64 (64 bits, little-endian), with glibc or musl, and \
+             not for {}",
+            env::var("TARGET").unwrap()
+        );
         return;
     }
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");

@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 extern char **environ;
 
@@ -18,6 +19,9 @@ typedef struct attributes {
   int class, nice;
 } attributes;
 
+/* musl's sched_getscheduler and sched_setscheduler refuse. */
+static int class_of(int tid) { return (int)syscall(SYS_sched_getscheduler, tid); }
+
 static attributes of_this_thread(void) {
   attributes a;
   memset(&a, 0, sizeof a);
@@ -26,7 +30,7 @@ static attributes of_this_thread(void) {
   for (int sig = 1; sig <= 64; sig++)
     if (sigismember(&set, sig) == 1) a.blocked |= UINT64_C(1) << (sig - 1);
   CHECK(sched_getaffinity(0, sizeof a.cpus, (cpu_set_t *)a.cpus) == 0);
-  a.class = sched_getscheduler(0);
+  a.class = class_of(0);
   errno = 0;
   a.nice = getpriority(PRIO_PROCESS, 0);
   CHECK(errno == 0);
@@ -101,7 +105,7 @@ static void every_thread_is_like_the_main_one(int except) {
     attributes a = {0};
     CHECK(sched_getaffinity(tid, sizeof a.cpus, (cpu_set_t *)a.cpus) == 0);
     CHECK(memcmp(a.cpus, main_has.cpus, sizeof a.cpus) == 0);
-    CHECK_EQ(sched_getscheduler(tid), sched_getscheduler(getpid()));
+    CHECK_EQ(class_of(tid), class_of(getpid()));
     CHECK_EQ(getpriority(PRIO_PROCESS, (id_t)tid), getpriority(PRIO_PROCESS, (id_t)getpid()));
     seen++;
   }
@@ -137,7 +141,7 @@ static void *calls_first(void *arg) {
   CPU_SET(__builtin_ctzll(of_this_thread().cpus[0]), &one);
   CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
   struct sched_param zero = {0};
-  CHECK(sched_setscheduler(0, SCHED_BATCH, &zero) == 0);
+  CHECK(syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &zero) == 0);
   /* A lower nice value needs a right: without it there is no way back. */
   if (geteuid() == 0) CHECK(setpriority(PRIO_PROCESS, 0, 5) == 0);
   sigset_t all;

@@ -182,6 +182,7 @@ void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset) {
   if (FAILS_WITH_ERRNO(mmap)) return MAP_FAILED;
   return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, offset);
 }
+#undef mmap64 /* in musl a macro, mmap */
 void *mmap64(void *at, size_t len, int prot, int flags, int fd, off_t offset) {
   if (FAILS_WITH_ERRNO(mmap)) return MAP_FAILED;
   return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, offset);
@@ -289,6 +290,7 @@ int sigaction(int number, const struct sigaction *new, struct sigaction *old) {
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);         \
   }
 FAULT_OPEN(open)
+#undef open64 /* in musl a macro, open */
 FAULT_OPEN(open64)
 #undef FAULT_OPEN
 ssize_t read(int fd, void *to, size_t n) {

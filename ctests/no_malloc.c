@@ -47,6 +47,10 @@ static void allocates(void *from) {
 }
 #define COUNTED allocates(__builtin_return_address(0))
 
+/* Otherwise the caller would be that of the function of this program which calls them. */
+void *malloc(size_t n) __attribute__((noinline));
+void free(void *p) __attribute__((noinline));
+
 void *malloc(size_t n) { return COUNTED, __libc_malloc(n); }
 void *calloc(size_t n, size_t each) { return COUNTED, __libc_calloc(n, each); }
 void *realloc(void *p, size_t n) { return COUNTED, __libc_realloc(p, n); }

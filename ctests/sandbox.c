@@ -91,6 +91,9 @@ static void allow_the_list(bool descriptors) {
 #ifdef SYS_poll
       SYS_poll,
 #endif
+#ifndef __GLIBC__
+      SYS_open, SYS_fcntl,
+#endif
 #undef X
 #define Z(name) SYS_##name,
       DESCRIPTORS
@@ -118,6 +121,9 @@ static void allow_no_more_than_sealed(void) {
       SEALED
 #ifdef SYS_poll
       SYS_poll,
+#endif
+#ifndef __GLIBC__
+      SYS_mmap,
 #endif
 #undef Y
   };

@@ -306,7 +306,8 @@ static void listens(actor *a) {
       return;
     default: s = gmx_listen_tcp("127.0.0.1", "0", &o, &p);
     waits:
-      if (s != GMX_EINVAL) WAITS(a, s, GMX_OK, -EADDRNOTAVAIL, GMX_EAI_ADDRFAMILY, GMX_ENOMEM, DOWN(a));
+      /* musl has no EAI_ADDRFAMILY. */
+      if (s != GMX_EINVAL) WAITS(a, s, GMX_OK, -EADDRNOTAVAIL, GMX_EAI_ADDRFAMILY, GMX_EAI_NONAME, GMX_ENOMEM, DOWN(a));
       if (s == GMX_OK && getsockname(gmx_poll_fd(p), (struct sockaddr *)&at, &size) == 0 && at.sin_family == AF_INET)
         atomic_store(&port, ntohs(at.sin_port));
   }

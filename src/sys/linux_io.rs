@@ -354,6 +354,49 @@ fn message(v: *const iovec, n: c_int) -> msghdr {
     msg
 }
 
+/// musl declares only a half of each word that is a length for the kernel, in messages and their control data.
+const HALF_LENGTHS: bool = cfg!(target_env = "musl");
+
+/// Sets the other halves of the lengths to zero, as musl's own functions do: a host may leave anything there.
+///
+/// # Safety
+/// The message is as the call of the system wants it. With `control` its control data is to be sent.
+pub(super) unsafe fn complete(msg: *mut msghdr, control: bool) {
+    if !HALF_LENGTHS {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    let msg = unsafe { &mut *msg };
+    let (vectors, length) = (&raw mut msg.msg_iovlen, &raw mut msg.msg_controllen);
+    // SAFETY: each has another half.
+    unsafe { clear_upper_half(vectors.cast()) };
+    // SAFETY: as above.
+    unsafe { clear_upper_half(length.cast()) };
+    if !control {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    let mut head = unsafe { libc::CMSG_FIRSTHDR(msg) };
+    while !head.is_null() {
+        // SAFETY: a head in the control data, which begins with its length.
+        unsafe { clear_upper_half(head.cast()) };
+        // SAFETY: as above.
+        head = unsafe { libc::CMSG_NXTHDR(msg, head) };
+    }
+}
+
+/// # Safety
+/// There is a word at `at`.
+unsafe fn clear_upper_half(at: *mut u32) {
+    let upper = at.wrapping_add(1);
+    // Most are zero, and the host may have put those into memory that it cannot write to.
+    // SAFETY: the caller's promise.
+    if unsafe { upper.read() } != 0 {
+        // SAFETY: as above.
+        unsafe { upper.write(0) };
+    }
+}
+
 /// # Safety
 /// As for the call of the system.
 pub unsafe fn recv(fd: c_int, buf: *mut c_void, n: usize, flags: c_int) -> isize {
@@ -399,8 +442,9 @@ pub unsafe fn sendto(fd: c_int, buf: *const c_void, n: usize, flags: c_int, addr
 /// As for the call of the system.
 pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> isize {
     held::nothing_for("recvmsg");
-    // SAFETY: the caller's promise.
     let flags = flags | NO_WAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: the caller's promise.
+    unsafe { complete(msg, false) };
     // SAFETY: the caller's promise.
     unsafe { call(libc::SYS_recvmsg, fd, [msg as usize, flags as usize, 0, 0, 0]) }
 }
@@ -409,6 +453,16 @@ pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> isize {
 /// As for the call of the system.
 pub unsafe fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> isize {
     held::nothing_for("sendmsg");
+    let mut copy: msghdr;
+    let msg = if HALF_LENGTHS {
+        // SAFETY: the caller's promise.
+        copy = unsafe { msg.read() };
+        // SAFETY: a copy; what it points to is the caller's promise.
+        unsafe { complete(&raw mut copy, true) };
+        &raw const copy
+    } else {
+        msg
+    };
     // SAFETY: the caller's promise.
     unsafe { call(libc::SYS_sendmsg, fd, [msg as usize, (flags | NO_WAIT) as usize, 0, 0, 0]) }
 }

@@ -4,7 +4,7 @@
 //! A result is a number, or a negative errno. Every descriptor is closed by `exec`. No call here switches stacks, and
 //! none waits, except [`look_up`].
 
-use super::io::{NO_WAIT, call, once};
+use super::io::{NO_WAIT, call, complete, once};
 use super::linux::KeepErrno;
 use super::{c, held};
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -232,6 +232,10 @@ pub fn remove_socket(path: &CStr) -> i32 {
 pub unsafe fn recvmmsg(fd: c_int, msgs: *mut mmsghdr, n: usize, flags: c_int) -> isize {
     held::nothing_for("recvmmsg");
     let flags = flags | NO_WAIT | libc::MSG_CMSG_CLOEXEC;
+    for i in 0..n {
+        // SAFETY: the caller's promise; each begins with its header.
+        unsafe { complete(msgs.wrapping_add(i).cast(), false) };
+    }
     // SAFETY: the caller's promise.
     unsafe { call(libc::SYS_recvmmsg, fd, [msgs as usize, n, flags as usize, 0, 0]) }
 }
@@ -240,6 +244,10 @@ pub unsafe fn recvmmsg(fd: c_int, msgs: *mut mmsghdr, n: usize, flags: c_int) ->
 /// As for the call of the system.
 pub unsafe fn sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: usize, flags: c_int) -> isize {
     held::nothing_for("sendmmsg");
+    for i in 0..n {
+        // SAFETY: the caller's promise; each begins with its header.
+        unsafe { complete(msgs.wrapping_add(i).cast(), true) };
+    }
     // SAFETY: the caller's promise.
     unsafe { call(libc::SYS_sendmmsg, fd, [msgs as usize, n, (flags | NO_WAIT) as usize, 0, 0]) }
 }

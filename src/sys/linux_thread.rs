@@ -4,7 +4,7 @@
 //! passes them on to each process that it starts. The maker may be any thread of the host. So the library reads those
 //! of the main thread ([`become_like_main_thread`]) and gives them to the one thread that makes all others.
 
-use super::linux::{KeepErrno, page_size, prctl, yield_thread};
+use super::linux::{KeepErrno, now, page_size, prctl, sleep_until, yield_thread};
 use super::without::{is_sealed, may_open};
 use super::{c, heap, held};
 use core::alloc::Layout;
@@ -242,6 +242,15 @@ pub struct Signals(pub u64);
 /// library is in the middle of something (making a thread or a process) and has blocked all signals for a moment.
 const OF_THE_C_LIBRARY: u64 = 0b11 << 31;
 
+/// What musl blocks at such a moment: all signals but its own three, and the two that cannot be blocked. A host can
+/// block the same, but then it mostly sleeps.
+const OF_MUSL: u64 = !(0b111 << 31 | 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1));
+
+/// Whether a thread in this state (a letter of /proc) blocks these signals because it is in the middle of something.
+fn is_for_a_moment(bits: u64, state: u8) -> bool {
+    bits & OF_THE_C_LIBRARY != 0 || cfg!(target_env = "musl") && bits == OF_MUSL && state != b'S'
+}
+
 impl Signals {
     /// The signals that the calling thread blocks.
     pub fn blocked_here() -> Signals {
@@ -263,14 +272,21 @@ impl Signals {
         if is_main_thread() {
             return here;
         }
-        for _ in 0..1000 {
+        let mut otherwise = here;
+        for look in 0..200 {
             match read_blocked_by_main() {
-                Some(bits) if bits & OF_THE_C_LIBRARY != 0 => yield_thread(),
-                Some(bits) => return Signals(bits),
+                Some((bits, state)) if is_for_a_moment(bits, state) => {
+                    if bits == OF_MUSL {
+                        otherwise = Signals(bits);
+                    }
+                    // On a busy machine the main thread may wait for a CPU.
+                    if look < 100 { yield_thread() } else { sleep_until(now() + 1_000_000) }
+                }
+                Some((bits, _)) => return Signals(bits),
                 None => break,
             }
         }
-        here
+        otherwise
     }
 }
 
@@ -283,8 +299,8 @@ fn is_main_thread() -> bool {
     super::gettid() == main_tid()
 }
 
-/// Reads `SigBlk` of /proc/self/status, which is the main thread's mask. Allocates nothing.
-fn read_blocked_by_main() -> Option<u64> {
+/// Reads the main thread's mask and its state of /proc/self/status. Allocates nothing.
+fn read_blocked_by_main() -> Option<(u64, u8)> {
     if !may_open() {
         return None;
     }
@@ -298,8 +314,10 @@ fn read_blocked_by_main() -> Option<u64> {
     let n = c::read(fd, &mut buf);
     c::close(fd);
     let n = usize::try_from(n).ok()?;
-    let line = buf[..n].split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"SigBlk:"))?;
-    u64::from_str_radix(core::str::from_utf8(line).ok()?.trim(), 16).ok()
+    let field =
+        |name: &[u8]| buf[..n].split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii);
+    let bits = u64::from_str_radix(core::str::from_utf8(field(b"SigBlk:")?).ok()?, 16).ok()?;
+    Some((bits, *field(b"State:")?.first()?))
 }
 
 /// Gives the calling thread the affinity, the scheduling class and the nice value of the main thread. A setting that
@@ -317,13 +335,14 @@ pub fn become_like_main_thread() {
         // SAFETY: the kernel reads as many bytes as it is told.
         unsafe { libc::sched_setaffinity(0, size_of_val(&cpus), cpus.as_ptr().cast()) };
     }
+    // Not by the functions of the C library: musl's refuse, because for POSIX they are about processes.
     // SAFETY: takes a number.
-    let class = unsafe { libc::sched_getscheduler(main) };
-    let mut param = c::zeros();
+    let class = unsafe { libc::syscall(libc::SYS_sched_getscheduler, main) };
+    let mut param: libc::sched_param = c::zeros();
     // SAFETY: the parameters are writable.
-    if class >= 0 && unsafe { libc::sched_getparam(main, &mut param) } == 0 {
+    if class >= 0 && unsafe { libc::syscall(libc::SYS_sched_getparam, main, &raw mut param) } == 0 {
         // SAFETY: the parameters are readable.
-        unsafe { libc::sched_setscheduler(0, class, &param) };
+        unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, class, &raw const param) };
     }
     c::set_errno(0);
     // SAFETY: takes numbers.

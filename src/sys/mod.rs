@@ -54,11 +54,6 @@ use linux_mem as os_mem;
 #[cfg(target_os = "linux")]
 use linux_thread as os_thread;
 
-#[cfg(not(target_os = "linux"))]
-compile_error!(
-    "libgomax runs on Linux only: another system needs a file beside src/sys/linux.rs that fulfils src/sys/mod.rs"
-);
-
 pub use os::{
     KeepErrno, asymmetric_fence_heavy, exit_now, fence_is_lost, first_to_tell_of_it, futex_wait, futex_wake, gettid,
     has_asymmetric_fence, has_loader, has_more_rights, lock_wait, lock_wake, now, page_size, physical_memory, place_of,

@@ -36,11 +36,6 @@ mod aarch64;
 #[cfg(target_arch = "aarch64")]
 use aarch64 as isa;
 
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-compile_error!(
-    "libgomax has no context switch for this instruction set: add src/sys/arch/<isa>.rs (x86_64.rs shows the contract)"
-);
-
 pub(crate) use isa::signal_entry;
 pub use isa::{
     gmx_arch_call, gmx_arch_signal, interrupted_sp, keep, kept_registers, prefetch, prepare, saved, signal,
