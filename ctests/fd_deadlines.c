@@ -124,11 +124,13 @@ static void a_deadline_that_comes_and_goes_loses_nothing(void) {
 struct mover {
   struct fd_waiter *waiter;
   int64_t when;
-  bool in_time;
+  bool waited, in_time;
 };
 
 static void moves_at_the_last_moment(void *arg) {
   struct mover *m = (struct mover *)arg;
+  /* A reader that came too late to wait may let others run before it returns, as every call that is in vain. */
+  m->waited = g_waits(m->waiter->placed.g);
   CHECK_OK(gmx_sleep(m->when + 1000 - gmx_now()));
   m->in_time = !load(&m->waiter->done);
   if (m->in_time) CHECK_OK(gmx_poll_set_deadline(m->waiter->state->p, GMX_POLL_IN, GMX_FOREVER));
@@ -142,7 +144,7 @@ static void a_deadline_that_is_moved_before_the_woken_runs_has_not_come(void) {
     struct fd_state s;
     struct fd_waiter w;
     state_open(&s, &fd_calls[0]);
-    struct mover m = {&w, gmx_now() + MS, false};
+    struct mover m = {&w, gmx_now() + MS, false, false};
     CHECK_OK(gmx_poll_set_deadline(s.p, GMX_POLL_IN, m.when));
     wait_start(&w, ON_G, &fd_calls[0], &s, GMX_FOREVER, 0);
     gmx_g mover = go_joinable(moves_at_the_last_moment, &m);
@@ -150,8 +152,9 @@ static void a_deadline_that_is_moved_before_the_woken_runs_has_not_come(void) {
     while (gmx_now() < m.when + 5000) continue;
     join(mover);
     comes(&s);
-    CHECK_STATUS(wait_end(&w), m.in_time ? 1 : GMX_ETIMEDOUT);
-    in_time += m.in_time;
+    gmx_status status = wait_end(&w);
+    if (m.waited || !m.in_time) CHECK_STATUS(status, m.in_time ? 1 : GMX_ETIMEDOUT);
+    in_time += m.waited && m.in_time;
     state_close(&s);
   }
   check_say("  moved in time %d times", in_time);
