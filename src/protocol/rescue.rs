@@ -29,8 +29,6 @@
 //! * RESCUE-6 withdraw PREEMPT from a P whose slice has lasted for `PATIENCE` slices, and set it again during one slice
 //!   in `SELDOM`. Each pending request, on any P, sends each `gmx_safepoint` of the process through its slow path, and
 //!   the owner of a deaf P has shown that it does not look.
-//! * RESCUE-7 if every P is deaf, have the threads that are held in the middle of their Gs continue without Ps
-//!   (SEIZE-B2): their owners may wait for a lock of the host that such a thread has.
 //!
 //! # Invariants
 //! * RESCUE-I1 sysmon takes as a thief, and does nothing that only an owner may do. So a P that answers, stops or goes

@@ -67,9 +67,7 @@
 //! * SEIZE-C1 an M takes a hog when it finds nothing else; or if the last turn of a hog on this P ended three slices
 //!   ago. Otherwise a G that was readied would wait for one slice of each hog;
 //! * SEIZE-B1 a stop of all code takes the hogs out of the queue. Their threads go on without Ps, and stop at their
-//!   next call (SEIZE-N3);
-//! * SEIZE-B2 the watchdog does so too, if no P answers for a slice (RESCUE-7): a held thread may have a lock of the
-//!   host (that of malloc, say) for which the owners of the Ps wait, in code that keeps its P.
+//!   next call (SEIZE-N3).
 //!
 //! A stop at any instruction (`Stop::Anywhere`) holds the threads instead of waiting for their next calls:
 //! * SEIZE-A1 the stopper counts Ps and `taken` as a stop of all code does (SEIZE-G6), and sets `anywhere`. Hogs stay
@@ -100,8 +98,7 @@
 //!   (`wake::startm`). So no thread is held without a P while a thread is made for one, until that thread has begun,
 //!   since it takes memory from malloc itself: the Ps that are left come to a held thread in its turn, but the last P
 //!   would wait for that new thread.
-//! * SEIZE-G5 a G that was held wants a P until it has one: it is in the queue, or SEIZE-B1 or SEIZE-B2 has made it one
-//!   of `taken`.
+//! * SEIZE-G5 a G that was held wants a P until it has one: it is in the queue, or SEIZE-B1 has made it one of `taken`.
 //! * SEIZE-G6 in a world that was stopped for all code (`Stop::Code`) no G runs: `stopwait` contains `taken`, each G
 //!   that comes in (SEIZE-N3) counts itself out, and meanwhile nothing is taken and no thread is held.
 //! * SEIZE-G7 in a world that was stopped anywhere no G runs either. `stopwait` contains `taken`, and nothing is taken
@@ -581,15 +578,6 @@ fn find_heir(sched: &Sched, lk: &SchedLocked<'_>, p: PRef) -> To {
 pub fn stop_code(sched: &Sched, lk: &mut SchedLocked<'_>) -> GList {
     lk.exact = true;
     sched.code_stops.set(true);
-    let gs = take_hogs(sched, lk);
-    lk.stopwait = lk.taken;
-    // What has no P has no request either: `poll` sends it into a call.
-    poll(sched, lk.taken);
-    gs
-}
-
-/// The first half of SEIZE-B1 and of SEIZE-B2.
-fn take_hogs(sched: &Sched, lk: &mut SchedLocked<'_>) -> GList {
     let mut gs = GList::new();
     while let Some(gp) = sched.globrunqget_hog() {
         lk.taken += 1;
@@ -598,22 +586,10 @@ fn take_hogs(sched: &Sched, lk: &mut SchedLocked<'_>) -> GList {
         }
         gs.push_back(gp);
     }
+    lk.stopwait = lk.taken;
+    // What has no P has no request either: `poll` sends it into a call.
+    poll(sched, lk.taken);
     gs
-}
-
-/// SEIZE-B2. True if a thread was held.
-pub fn let_go(sched: &Sched) -> bool {
-    let gs = {
-        let mut lk = sched.lock.lock();
-        if lk.exact {
-            // A stop of all code has let them go, or holds them on purpose.
-            return false;
-        }
-        take_hogs(sched, &mut lk)
-    };
-    let any = !gs.is_empty();
-    go_on(sched, gs);
-    any
 }
 
 /// SEIZE-A1, for a stop at any instruction.
@@ -650,7 +626,7 @@ fn held_on(gp: GRef) -> Option<MRef> {
     unsafe { MRef::from_ptr(gp.lockedm.get()) }
 }
 
-/// SEIZE-B1 and SEIZE-B2, without the lock: their threads go on without Ps.
+/// SEIZE-B1, without the lock: their threads go on without Ps.
 pub fn go_on(sched: &Sched, mut gs: GList) {
     while let Some(gp) = gs.pop_front() {
         let Some(m) = held_on(gp) else { continue };

@@ -301,22 +301,18 @@ pub struct Look {
     pub did: bool,
     /// When the next step is due that is known now: the end of a slice, or of the time that a thread has to answer.
     pub again: i64,
-    /// No P answers.
-    pub deaf: bool,
 }
 
 /// One look of sysmon at the Ps: takes Ps from long syscalls, ends slices that are over, and takes Gs from behind a P
 /// that does not answer.
 pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, now: i64) -> Look {
     let (mut did, mut any, mut again) = (false, false, NEVER);
-    let mut deaf = 0;
     for p in ps.clone() {
         match assess(sched, p, now) {
             RetakeVerdict::Nothing => {}
             RetakeVerdict::Did => did = true,
             RetakeVerdict::Again(at) => again = again.min(at),
             RetakeVerdict::Deaf => {
-                deaf += 1;
                 did |= rescue::take_out(sched, me, p);
                 rescue::ask_seldom(p, sched.cfg.slice_ns.get(), now);
             }
@@ -331,9 +327,8 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
             }
         }
     }
-    let deaf = deaf == sched.procs();
     if !any {
-        return Look { did, again, deaf };
+        return Look { did, again };
     }
     widen!();
     // SYSCALL-T2, SEIZE-W2
@@ -359,7 +354,7 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
             handoffp(sched, me, pp);
         }
     }
-    Look { did, again, deaf }
+    Look { did, again }
 }
 
 /// SYSCALL-T3 and SYSCALL-T4 for one P, by `take`, which is told whether the P may be taken from the host's code.

@@ -13,7 +13,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::protocol::preempt::{self, preempt_one};
-use crate::protocol::{netpoll, rescue, seize, store, syscall, tidy, wake};
+use crate::protocol::{netpoll, rescue, store, syscall, tidy, wake};
 use crate::sched::template::{self, Errand};
 use crate::sync::{Ordering, now};
 use crate::sys;
@@ -79,10 +79,6 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         let look = syscall::retake(sched, m, sched.busy_ps(), now);
         let mut did = look.did;
         again = look.again;
-        // RESCUE-7
-        if look.deaf && sched.nhogs() > 0 {
-            did |= seize::let_go(sched);
-        }
         syscall::hold_those_out(sched);
         if sched.hogs.has_news() {
             template::ask(sched, Errand::Hog);
