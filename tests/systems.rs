@@ -40,13 +40,14 @@ fn the_cfgs_are_those_of_the_compiler() {
 
 #[test]
 fn other_systems_are_refused_in_one_sentence() {
-    let script = scratch("systems").join("build");
+    let out = scratch("systems");
+    let script = out.join("build");
     let mut rustc = Command::new("rustc");
     rustc.args(["--edition=2024", "-o"]).arg(&script).arg(source("build.rs"));
     assert!(rustc.status().unwrap().success());
     for (target, cfgs, accepted) in TARGETS {
         let mut run = Command::new(&script);
-        run.env_clear().env("TARGET", target).env("HOST", common::HOST);
+        run.env_clear().env("TARGET", target).env("HOST", common::HOST).env("OUT_DIR", &out);
         for (name, value) in CFGS.iter().zip(cfgs) {
             run.env(format!("CARGO_CFG_TARGET_{}", name.to_uppercase()), value);
         }
