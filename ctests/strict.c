@@ -47,8 +47,7 @@ static void a_report_names_function_status_reason_goroutine_thread_and_page(void
                  "if it is not locked, or locked by another\n  by goroutine ");
   CHILD_SAID(&c, "wrong call: gmx_mutex_unlock returns GMX_EINVAL (invalid argument): if m is NULL or not aligned\n");
   CHILD_SAID(&c, "wrong call: gmx_exit_syscall returns GMX_EPERM (not permitted): without an enter\n");
-  CHILD_SAID(&c, " \"writer\" in unlocks_what_it_has_not (");
-  snprintf(by, sizeof by, "), thread %d; see: man 3 gmx_mutex_unlock\n", thread);
+  snprintf(by, sizeof by, " \"writer\", thread %d; see: man 3 gmx_mutex_unlock\n", thread);
   CHILD_SAID(&c, by);
   CHILD_SAID(&c, "; see: man 3 gmx_exit_syscall\n");
   CHECK_EQ(count_in(c.text, "wrong call"), 3); /* each kind once */

@@ -144,7 +144,7 @@ pub fn status_text(s: PStatus) -> &'static str {
 }
 
 /// `goroutine 7 "name"`.
-fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
+pub fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     write!(out, "goroutine {}", gp.goid.get())?;
     let name = gp.name();
     if !name.bytes().is_empty() {
@@ -153,11 +153,15 @@ fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     Ok(())
 }
 
-/// `goroutine 7 "name" in work (program+0x1234)`.
-pub fn g_call(out: &mut Text, gp: GRef) -> fmt::Result {
+/// `goroutine 7 "name" in work (program+0x1234)`. On a thread with a P without the function: only the loader knows its
+/// name, and a thread of the host that waits for this G may have the loader's lock.
+fn g_call(out: &mut Text, gp: GRef) -> fmt::Result {
     g_name(out, gp)?;
     if gp.has(gflag::FOREIGN) {
         return out.write_str(" (thread of the host)");
+    }
+    if MRef::current().is_some_and(|m| m.p().is_some()) {
+        return Ok(());
     }
     write!(out, " in {}", Code(spawn::call_of(gp).0))
 }

@@ -108,7 +108,7 @@ fn describe(out: &mut Text, name: &str, text: &str, f: Option<Function>, place: 
     }
     out.write_str("\n  by ")?;
     match MRef::current().map(|m| (m.ctx(), m.g())) {
-        Some((Ctx::G | Ctx::Syscall | Ctx::Stopped, Some(gp))) => report::g_call(out, gp)?,
+        Some((Ctx::G | Ctx::Syscall | Ctx::Stopped, Some(gp))) => report::g_name(out, gp)?,
         Some((Ctx::Sched, _)) => out.write_str("a callback of the scheduler")?,
         _ => out.write_str("a thread that is on no goroutine")?,
     }
