@@ -153,15 +153,12 @@ pub fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     Ok(())
 }
 
-/// `goroutine 7 "name" in work (program+0x1234)`. On a thread with a P without the function: only the loader knows its
-/// name, and a thread of the host that waits for this G may have the loader's lock.
+/// `goroutine 7 "name" in work (program+0x1234)`. For the library's own threads: only the loader knows the function's
+/// name, and a thread of the host that waits for the caller may have the loader's lock.
 fn g_call(out: &mut Text, gp: GRef) -> fmt::Result {
     g_name(out, gp)?;
     if gp.has(gflag::FOREIGN) {
         return out.write_str(" (thread of the host)");
-    }
-    if MRef::current().is_some_and(|m| m.p().is_some()) {
-        return Ok(());
     }
     write!(out, " in {}", Code(spawn::call_of(gp).0))
 }
@@ -432,7 +429,7 @@ pub fn stop_timed_out(reason: &[u8], waited: i64, late: &Latecomers, anywhere: b
         late.n
     );
     for p in late.some() {
-        let _ = late_line(&mut out, p);
+        let _ = late_line(&mut out, p, g_name);
     }
     if !anywhere {
         let _ = out.write_str(HOW_TO_STOP);
@@ -442,15 +439,15 @@ pub fn stop_timed_out(reason: &[u8], waited: i64, late: &Latecomers, anywhere: b
 
 const HOW_TO_STOP: &str = "  A goroutine stops at its next call of the library: gmx_safepoint in loops, gmx_blocking around calls that block\n";
 
-/// One line about what did not stop.
-fn late_line(out: &mut Text, late: Late) -> fmt::Result {
+/// One line about what did not stop; `g` names a goroutine.
+fn late_line(out: &mut Text, late: Late, g: fn(&mut Text, GRef) -> fmt::Result) -> fmt::Result {
     match late.p {
         Some(p) => write!(out, "  P{}: ", p.id)?,
         None => write!(out, "  no P: ")?,
     }
     match late.g {
         // The world runs again: only fields that may be read of a running G.
-        Some((gp, goid)) if gp.goid.get() == goid => g_call(out, gp)?,
+        Some((gp, goid)) if gp.goid.get() == goid => g(out, gp)?,
         Some((_, goid)) => return writeln!(out, "goroutine {goid}, which has ended since"),
         None => return writeln!(out, "between two goroutines"),
     }
@@ -475,10 +472,11 @@ pub fn slow_wait(sched: &Sched) {
     for p in sched.live_ps().filter(|p| p.seen_status() == PStatus::Running && p.requests() & (STOP | FN) != 0) {
         // SAFETY: null or an M, and Ms are never freed.
         let m = unsafe { MRef::from_ptr(p.m()) };
-        let _ = late_line(&mut out, Late { p: Some(p), g: m.and_then(|m| m.g()).map(|gp| (gp, gp.goid.get())) });
+        let _ =
+            late_line(&mut out, Late { p: Some(p), g: m.and_then(|m| m.g()).map(|gp| (gp, gp.goid.get())) }, g_call);
     }
     for m in sched.every_m().filter(|m| m.out.get()) {
-        let _ = late_line(&mut out, Late { p: None, g: m.g().map(|gp| (gp, gp.goid.get())) });
+        let _ = late_line(&mut out, Late { p: None, g: m.g().map(|gp| (gp, gp.goid.get())) }, g_call);
     }
     let _ = out.write_str(HOW_TO_STOP);
     emit(out.as_bytes());
@@ -492,7 +490,7 @@ pub fn resize_put_off(from: u32, to: i32, tries: u32, late: Option<Late>) {
         "libgomax: gomaxprocs stays at {from} though the machine offers {to}: {tries} times the world did not stop in 5 ms"
     );
     if let Some(p) = late {
-        let _ = late_line(&mut out, p);
+        let _ = late_line(&mut out, p, g_name);
     }
     emit(out.as_bytes());
 }
