@@ -96,7 +96,6 @@ suite libraries env GMX_LIB="$release_lib" ci/libraries.sh
 suite polls env GMX_LIB="$release_lib" ci/polls.sh
 suite posix env GMX_LIB="$release_lib" ci/posix.sh
 suite aarch64 ci/aarch64.sh
-suite musl ci/musl.sh some
 suite demo demo/check.sh
 suite resp env SECONDS_EACH=0 demo/resp/check.sh
 suite httpd examples/httpd/check.sh

@@ -20,7 +20,7 @@ MENU = {
     "With others": ["docs/go.md", "docs/runtimes.md", "docs/posix.md", "docs/libraries.md", "docs/tuning.md", "docs/errors.md",
                     "docs/install.md"],
     "How it works": ["docs/tour.md", "docs/meaning.md", "docs/benchmarks.md", "docs/measurements.md"],
-    "The project": ["CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "HACKING.md", "docs/testing.md", "docs/mutations.md"],
+    "The project": ["CHANGELOG.md", "docs/versions.md", "SECURITY.md", "CONTRIBUTING.md", "HACKING.md", "docs/testing.md", "docs/mutations.md"],
 }
 
 
