@@ -8,6 +8,7 @@ cargo=${CARGO:-cargo} python=${PYTHON:-python3} make=${MAKE:-make}
 target=${CARGO_TARGET_DIR:-target}
 release_lib=$(realpath -m "$target")/release/libgomax.so
 limit=${GMX_SUITE_LIMIT:-900} # seconds; a suite that hangs fails instead of hanging everything
+jobs=${GMX_JOBS:-3} # C programs at a time: many of them wait most of the time
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 wanted=("$@")
@@ -73,10 +74,10 @@ suite rust "$cargo" test --quiet --no-fail-fast "${rust[@]}"
 suite deny ci/deny.sh
 suite doctest "$cargo" test --quiet --doc
 suite rustdoc env RUSTDOCFLAGS="-D warnings" "$cargo" doc --quiet --no-deps --document-private-items
-suite c-debug "$cargo" test --quiet --test ctests
+suite c-debug env GMX_JOBS="$jobs" "$cargo" test --quiet --test ctests
 suite build "$make" --no-print-directory -s build
-suite c-release env GMX_LIB="$release_lib" "$cargo" test --quiet --test ctests
-suite hosts env GMX_LIB="$release_lib" ci/hosts.sh
+suite c-release env GMX_JOBS="$jobs" GMX_LIB="$release_lib" "$cargo" test --quiet --test ctests
+suite hosts env GMX_JOBS="$jobs" GMX_LIB="$release_lib" ci/hosts.sh
 suite growth env GMX_LIB="$release_lib" ci/growth.py
 suite install ci/install.sh
 suite dist env PYTHON="$python" ci/dist.sh
