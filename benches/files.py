@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Measures calls that the system cannot report as ready: reads of files, syncs, names, processes. Goroutines of gomax beside
-those of Go, threads of C, and io_uring (benches/files).
+"""Measures calls that the system cannot report as ready: reads of files, syncs, names, processes. Goroutines of gomax
+beside those of Go, threads of C, and io_uring (benches/files).
 
     benches/run.sh --files [--rounds N] [--only WORD] [--data FILE] [--json FILE]
 
-builds all and calls this. The programs of a row run in turn, several rounds, with one P where they have Ps. The table shows
-medians: CPU time for each operation, operations in a second and their ratio to threads, and the most threads at a time, among
-them those of the kernel that serve a ring. The rows with "waits beside" have 4 goroutines that wait in epoll_wait, in a syscall,
-as a library of the host would, and count how many of their waits end with EINTR in a second; the program has no signals.
+builds all and calls this. The programs of a row run in turn, several rounds, with one P where they have Ps. The table
+shows medians: CPU time for each operation, operations in a second and their ratio to threads, and the most threads at
+a time, among them those of the kernel that serve a ring. The rows with "waits beside" have 4 goroutines that wait in
+epoll_wait, in a syscall, as a library of the host would, and count how many of their waits end with EINTR in a
+second; the program has no signals.
 
 FILE is read; it is written first if it does not exist (1 GiB, on a disk: in a file system in memory nothing is cold).
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs a program of docs/start.md: start.py COMMAND... The program must tell a host that listens from one that does not."""
+"""Runs a program of docs/start.md: start.py COMMAND... The program must tell a host that listens from one that does
+not."""
 import socket
 import subprocess
 import sys

@@ -1,4 +1,5 @@
-"""The Conan 2 recipe of libgomax: `conan create packaging/conan` builds the tree that it lies in, with make and cargo."""
+"""The Conan 2 recipe of libgomax: `conan create packaging/conan` builds the tree that it lies in, with make and
+cargo."""
 
 import os
 import re

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The examples of the manual: examples.py gomax.h prints what is wrong with them.
 
-They stand in programs, one for a section of the header: examples/SECTION.c. A comment `example: gmx_a gmx_b` begins the
-example of these functions, and a comment `end` ends it. What is between the two goes to the pages of the functions. What is
-outside does not: it calls the examples and checks their results.
+They stand in programs, one for a section of the header: examples/SECTION.c. A comment `example: gmx_a gmx_b` begins
+the example of these functions, and a comment `end` ends it. What is between the two goes to the pages of the
+functions. What is outside does not: it calls the examples and checks their results.
 """
 import os
 import re

@@ -113,8 +113,8 @@ class Manual:
         self.add(FAMILY, f.name, lines + self.see_also(f.name, [*near, f"\\fB{escape(s.slug)}\\fR(3)"]))
 
     def neighbours(self, f, s):
-        """What the comment names and the examples call; of the section what names this one and what stands beside it, or all
-        of a small one."""
+        """What the comment names and the examples call; of the section what names this one and what stands beside it,
+        or all of a small one."""
         at = s.functions.index(f)
         near = f.names | {name for e in self.examples.get(f.name, []) for name in e.calls}
         near |= {g.name for i, g in enumerate(s.functions) if f.name in g.names or abs(i - at) == 1 or len(s.functions) <= 8}

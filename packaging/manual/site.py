@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the source of the site: site.py ROOT OUT. Sphinx makes the pages from it (ci/site.sh).
 
-OUT gets the files of the repository, so that the documents and what they refer to stand beside each other as they do there;
-OUT/reference, a page for each section of gomax.h; and OUT/index.md.
+OUT gets the files of the repository, so that the documents and what they refer to stand beside each other as they do
+there; OUT/reference, a page for each section of gomax.h; and OUT/index.md.
 """
 import os
 import re
