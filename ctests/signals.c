@@ -1,16 +1,17 @@
-/* SIGSEGV and SIGBUS belong to the host: its handlers run on the stack, as often and with the arguments that they asked
+/* The signals of faults belong to the host: its handlers run on the stack, as often and with the arguments that they asked
  * for, beside the library's own handler. */
 /* flags: -ldl */
 #include "child.h"
 #include "gs.h"
 
+#include <assert.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
 
 /* The faults are the subject: the sanitizer leaves them alone. */
 #ifdef __SANITIZE_ADDRESS__
-const char *__asan_default_options(void) { return "handle_segv=0:handle_sigbus=0"; }
+const char *__asan_default_options(void) { return "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0"; }
 #endif
 
 static char *trap;
@@ -307,7 +308,105 @@ static void a_fault_is_told_once(void) {
   }
 }
 
+/* ---- faults that are no accesses, and aborts ---- */
+
+static void aborts(void *arg) {
+  (void)arg;
+  abort();
+}
+
+static void asserts(void *arg) {
+  const char *nothing = arg;
+  assert(nothing != NULL);
+}
+
+static void comes_to_no_instruction(void *arg) {
+  (void)arg;
+#if defined __x86_64__
+  __asm__ volatile("ud2");
+#elif defined __aarch64__
+  __asm__ volatile(".inst 0");
+#else
+#error "an instruction that does not exist"
+#endif
+}
+
+#ifdef __x86_64__ /* elsewhere a division by zero has a result */
+static void divides(void *arg) {
+  int by = (int)(intptr_t)arg, rest = 0, result = 1;
+  __asm__ volatile("idivl %2" : "+a"(result), "+d"(rest) : "r"(by)); /* compilers know what 1 / x can be */
+}
+#endif
+
+/* What a process sends may hit any thread, and says nothing about the G that runs there. */
+static void is_sent_an_abort(void *arg) {
+  (void)arg;
+  kill(getpid(), SIGABRT);
+  for (;;) gmx_safepoint();
+}
+
+typedef struct end_case {
+  void (*body)(void *);
+  int sig;
+  const char *words;
+} end_case;
+
+static void on_a_g(void *arg) {
+  start_runtime(2, 0);
+  join(go_with("ends", GMX_SPAWN_JOINABLE, ((end_case *)arg)->body, NULL));
+}
+
+static void on_a_thread(void *arg) {
+  start_runtime(2, 0);
+  ((end_case *)arg)->body(NULL);
+}
+
+static void hosts_last_word(int sig, siginfo_t *info, void *context) {
+  (void)sig, (void)info, (void)context;
+  check_say("the host's");
+  _exit(0);
+}
+
+static void where_the_host_handles_it(void *arg) {
+  set_handler(((end_case *)arg)->sig, hosts_last_word, SA_ONSTACK);
+  on_a_g(arg);
+}
+
+static void each_names_its_g(void) {
+  static const end_case cases[] = {
+      {aborts, SIGABRT, "libgomax: SIGABRT in goroutine"},
+      {asserts, SIGABRT, "libgomax: SIGABRT in goroutine"},
+      {comes_to_no_instruction, SIGILL, "libgomax: SIGILL in goroutine"},
+#ifdef __x86_64__
+      {divides, SIGFPE, "libgomax: SIGFPE in goroutine"},
+#endif
+      {is_sent_an_abort, SIGABRT, NULL},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    child_run(&c, 60, on_a_g, (void *)&cases[i]);
+    if (!WIFSIGNALED(c.status) || WTERMSIG(c.status) != cases[i].sig) CHILD_FAIL(&c, "case %zu ended otherwise", i);
+    CHECK_EQ(count_in(c.text, "libgomax"), cases[i].words ? 1 : 0);
+    if (!cases[i].words) continue;
+    CHILD_SAID(&c, cases[i].words);
+    CHILD_SAID(&c, "\"ends\"");
+    if (cases[i].body == asserts) CHILD_SAID(&c, "nothing != NULL");
+
+    child_run(&c, 60, on_a_thread, (void *)&cases[i]);
+    if (!WIFSIGNALED(c.status) || WTERMSIG(c.status) != cases[i].sig) CHILD_FAIL(&c, "case %zu ended otherwise", i);
+    if (count_in(c.text, "libgomax")) CHILD_FAIL(&c, "case %zu: no G is there to be named", i);
+
+    child_run(&c, 60, where_the_host_handles_it, (void *)&cases[i]);
+    CHILD_OK(&c);
+    CHECK_EQ(count_in(c.text, "the host's"), 1);
+    if (count_in(c.text, "libgomax")) CHILD_FAIL(&c, "case %zu: the host handled it, and there were words", i);
+  }
+}
+
 /* ---- left alone ---- */
+
+static const int handled_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+#define FOR_HANDLED(s) for (const int *s = handled_signals; s < handled_signals + sizeof handled_signals / sizeof(int); s++)
+
 
 static bool is_default(int sig) {
   struct sigaction a;
@@ -323,19 +422,19 @@ static void a_flag_leaves_the_signals_alone(void *arg) {
   CHECK_STATUS(gmx_init(&config), GMX_EINVAL);
   config.flags = GMX_CONFIG_NO_SIGSEGV;
   CHECK_OK(gmx_init(&config));
-  CHECK(is_default(SIGSEGV) && is_default(SIGBUS));
+  FOR_HANDLED(s) CHECK(is_default(*s));
   end_runtime();
   start_runtime(2, 0);
-  CHECK(!is_default(SIGSEGV) && !is_default(SIGBUS));
+  FOR_HANDLED(s) CHECK(!is_default(*s));
   end_runtime();
-  CHECK(is_default(SIGSEGV) && is_default(SIGBUS));
+  FOR_HANDLED(s) CHECK(is_default(*s));
 }
 
 static void so_does_the_environment(void *arg) {
   (void)arg;
   setenv("GMXDEBUG", "sigsegv=0", 1);
   start_runtime(2, 0);
-  CHECK(is_default(SIGSEGV) && is_default(SIGBUS));
+  FOR_HANDLED(s) CHECK(is_default(*s));
   end_runtime();
 }
 
@@ -366,6 +465,7 @@ int main(void) {
   CHECK_EQ(count_in(c.text, "once"), 1);
 
   RUN(a_fault_is_told_once);
+  RUN(each_names_its_g);
 
   child_run(&c, 60, a_flag_leaves_the_signals_alone, NULL);
   CHILD_OK(&c);

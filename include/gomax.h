@@ -220,8 +220,8 @@ GMX_API const char *gmx_err_name(gmx_status status);
  */
 
 /**
- * gmx_config.flags: the library does not handle SIGSEGV and SIGBUS. So it reports no stack overflow, and no other
- * fault in a goroutine. GMXDEBUG=sigsegv=0 does the same.
+ * gmx_config.flags: the library does not handle SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT. So it reports no stack
+ * overflow, and no other fault in a goroutine. GMXDEBUG=sigsegv=0 does the same.
  */
 #define GMX_CONFIG_NO_SIGSEGV 1
 

@@ -10,8 +10,8 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::rt::config::{Guards, Options, Preempt};
 use std::ffi::{c_char, c_void};
 
-/// gmx_config.flags: the library does not handle SIGSEGV and SIGBUS. So it reports no stack overflow, and no other
-/// fault in a goroutine. GMXDEBUG=sigsegv=0 does the same.
+/// gmx_config.flags: the library does not handle SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT. So it reports no stack
+/// overflow, and no other fault in a goroutine. GMXDEBUG=sigsegv=0 does the same.
 pub const GMX_CONFIG_NO_SIGSEGV: u32 = 1;
 /// gmx_config.flags: the library does not call membarrier. Instead each goroutine executes a fence when it enters and
 /// when it leaves a syscall. GMXDEBUG=membarrier=0 does the same.

@@ -16,7 +16,8 @@ use core::{mem as cmem, ptr};
 /// A fault, as [`Describe`] sees it.
 pub struct Fault {
     pub signal: c_int,
-    pub addr: usize,
+    /// None: the code has called `abort`.
+    pub addr: Option<usize>,
     /// The host has no handler for it: the process ends.
     pub dies: bool,
 }
@@ -71,14 +72,16 @@ pub unsafe fn uninstall() {
 extern "C" fn handler(sig: c_int, info: *mut libc::siginfo_t, context: *mut c_void, sp: usize, fp: usize, lr: usize) {
     let call = Call { sig, info, context, entry: Entry { sp, fp, lr } };
     let next = signals::next(&call);
-    let seen = if call.sent() {
+    let seen = if call.aborts() {
+        tell(&Fault { signal: sig, addr: None, dies: next.dies })
+    } else if call.sent() {
         Seen::default()
     } else {
         // SAFETY: the kernel's, for the call.
         let info = unsafe { &*info };
         // SAFETY: a fault of the kernel has an address.
         let addr = unsafe { info.si_addr() } as usize;
-        tell(&Fault { signal: sig, addr, dies: next.dies })
+        tell(&Fault { signal: sig, addr: Some(addr), dies: next.dies })
     };
     signals::pass_on(call, next, seen.ours);
 }
@@ -168,7 +171,7 @@ mod tests {
     unsafe fn describe(fault: &Fault, out: &mut Line) -> Seen {
         // SAFETY: set before the handler was.
         let pool = unsafe { &*POOL.load(Ordering::Relaxed) };
-        if !pool.contains_guard(fault.addr) {
+        if !fault.addr.is_some_and(|at| pool.contains_guard(at)) {
             return Seen { told: false, ours: true };
         }
         out.text("stack overflow in G ").dec(42).text(" (").name(b"na\nme").text(")");

@@ -23,13 +23,13 @@
 //! library's handler, and nothing tells when the host's handler has finished.
 
 use crate::sys::arch::{Entry, gmx_arch_signal, signal};
-use crate::sys::c;
+use crate::sys::{self, c};
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use core::{mem as cmem, ptr};
 
-const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
 
 /// The host's disposition for a signal.
 struct Hosts {
@@ -58,7 +58,8 @@ impl Hosts {
     }
 }
 
-static HOSTS: [Hosts; 2] = [const { Hosts::none() }; 2];
+static HOSTS: [Hosts; SIGNALS.len()] = [const { Hosts::none() }; SIGNALS.len()];
+
 fn ours() -> usize {
     gmx_arch_signal as *const () as usize
 }
@@ -176,10 +177,18 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Whether a process has sent the signal: then no access has raised it, and it has no address.
+    /// Whether a process has sent the signal: then no instruction has raised it, and it has no address.
     pub fn sent(&self) -> bool {
         // SAFETY: the kernel's.
         unsafe { (*self.info).si_code <= 0 }
+    }
+
+    /// Whether it is the SIGABRT of `abort`, which the thread sends to itself. Another process, or another thread, may
+    /// also send one to this thread.
+    pub fn aborts(&self) -> bool {
+        // SAFETY: the kernel's, and a sent signal has the number of its sender.
+        let (code, pid) = unsafe { ((*self.info).si_code, (*self.info).si_pid()) };
+        self.sig == libc::SIGABRT && code == libc::SI_TKILL && pid == sys::main_tid()
     }
 }
 
@@ -194,7 +203,7 @@ pub(super) struct Next {
 
 /// The host's present disposition for a signal.
 pub(super) fn next(call: &Call) -> Next {
-    let hosts = &HOSTS[if call.sig == libc::SIGSEGV { 0 } else { 1 }];
+    let hosts = &HOSTS[SIGNALS.iter().position(|&s| s == call.sig).unwrap_or(0)];
     let flags = hosts.flags.load(Ordering::Relaxed);
     let mut f = hosts.handler.load(Ordering::Relaxed);
     if f == first_handler(call.sig) || PassedOn::is_again(call.context, call.entry.sp) {

@@ -246,7 +246,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "sigsegv",
         value: Value::Switch,
-        what: "0: leave SIGSEGV and SIGBUS alone; a fault then names no goroutine",
+        what: "0: leave the signals of faults alone, and SIGABRT; a fault then names no goroutine",
         set: |d, v| d.sigsegv = v == 1,
     },
     Setting {

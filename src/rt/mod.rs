@@ -758,16 +758,17 @@ unsafe extern "C" fn forked() {
 
 // ---- faults ---------------------------------------------------------------------------------------------------------
 
-/// Names the G in which a fault happened: always if its stack has overflowed, otherwise if the process dies of the
-/// fault. Runs in a signal handler, and only reads.
+/// Names the G in which a fault or an abort happened: always if its stack has overflowed, otherwise if the process
+/// dies. Runs in a signal handler, and only reads.
 unsafe fn describe_fault(fault: &Fault, line: &mut Line) -> Seen {
     let Some(m) = MRef::current() else { return Seen::default() };
     let nothing = Seen { told: false, ours: !m.is_extra() };
     let Some(gp) = m.g().filter(|_| m.ctx() != Ctx::Foreign) else { return nothing };
     // SAFETY: the G runs on this very thread.
-    let stack = unsafe { gp.stack() }.filter(|stack| stack.in_guard(fault.addr) && !gp.has(gflag::FOREIGN));
-    match stack {
-        Some(stack) => {
+    let stack = unsafe { gp.stack() }.filter(|_| !gp.has(gflag::FOREIGN));
+    let overflowed = stack.zip(fault.addr).filter(|(stack, at)| stack.in_guard(*at));
+    match overflowed {
+        Some((stack, at)) => {
             g_words(line.text("libgomax: stack overflow in "), gp);
             let sched = m.sched();
             let (asked, by) = match gp.stack_size.get() as usize {
@@ -779,12 +780,21 @@ unsafe fn describe_fault(fault: &Fault, line: &mut Line) -> Seen {
                 line.text(" (rounded up to ").dec(stack.size() as u64).text(")");
             }
             line.text("; raise ").text(by).text("; stack [").hex(stack.lo() as u64).text(", ").hex(stack.hi as u64);
-            line.text("), fault at ").hex(fault.addr as u64).text("\n");
+            line.text("), fault at ").hex(at as u64).text("\n");
         }
         None if fault.dies => {
-            line.text(if fault.signal == libc::SIGBUS { "libgomax: SIGBUS in " } else { "libgomax: SIGSEGV in " });
+            line.text(match fault.signal {
+                libc::SIGBUS => "libgomax: SIGBUS in ",
+                libc::SIGFPE => "libgomax: SIGFPE in ",
+                libc::SIGILL => "libgomax: SIGILL in ",
+                libc::SIGABRT => "libgomax: SIGABRT in ",
+                _ => "libgomax: SIGSEGV in ",
+            });
             g_words(line, gp);
-            line.text(" (fault at ").hex(fault.addr as u64).text(")\n");
+            if let Some(at) = fault.addr {
+                line.text(" (fault at ").hex(at as u64).text(")");
+            }
+            line.text("\n");
         }
         None => return nothing,
     }
