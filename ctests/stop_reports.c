@@ -47,11 +47,10 @@ static gmx_g one_computes(void) {
   return g;
 }
 
-/* The thread that stops the world may be one for which the loader's lock is held, and names no function. */
-static void names_it(bool function) {
+static void names_it(void) {
   said(": goroutine ");
-  said(function ? " \"busy\" in computes_until_it_is_told_of (" : " \"busy\" [running");
-  said(" [running");
+  said(" \"busy\" in computes_until_it_is_told_of (");
+  said(") [running");
   said("  A goroutine stops at its next call of the library: gmx_safepoint in loops, gmx_blocking around calls that block\n");
 }
 
@@ -62,7 +61,7 @@ static void stop_in_vain(void *arg) {
   CHECK_EQ(atomic_load(&told), 1);
   said("libgomax: stop-the-world (for a\\ntest) timed out after ");
   said(" ms: goroutines that did not reach a safe point: 1\n");
-  names_it(false);
+  names_it();
   join(g);
   end_runtime();
 }
@@ -74,7 +73,7 @@ static void stop_for_long(void *arg) {
   CHECK_OK(gmx_start_the_world());
   CHECK_EQ(atomic_load(&told), 1);
   said("libgomax: a stop of the world or gmx_for_each_p has waited for ");
-  names_it(true);
+  names_it();
   join(g);
   end_runtime();
 }
@@ -87,7 +86,7 @@ static void barrier_for_long(void *arg) {
   CHECK_OK(gmx_for_each_p(for_a_p, NULL));
   CHECK_EQ(atomic_load(&told), 1);
   said("libgomax: a stop of the world or gmx_for_each_p has waited for ");
-  names_it(true);
+  names_it();
   join(g);
   end_runtime();
 }

@@ -11,7 +11,7 @@ use crate::gmp::sched::Sched;
 use crate::protocol::stw::Late;
 use crate::sched::world::Latecomers;
 use crate::sync::{Ordering, now};
-use crate::sys;
+use crate::sys::{self, elf};
 use crate::sys::array::Array;
 use std::ffi::{c_char, c_void};
 use std::fmt::{self, Write};
@@ -153,8 +153,7 @@ pub fn g_name(out: &mut Text, gp: GRef) -> fmt::Result {
     Ok(())
 }
 
-/// `goroutine 7 "name" in work (program+0x1234)`. For the library's own threads: only the loader knows the function's
-/// name, and a thread of the host that waits for the caller may have the loader's lock.
+/// `goroutine 7 "name" in work (program+0x1234)`.
 fn g_call(out: &mut Text, gp: GRef) -> fmt::Result {
     g_name(out, gp)?;
     if gp.has(gflag::FOREIGN) {
@@ -402,12 +401,13 @@ fn moving_line(out: &mut Text, gp: GRef) -> fmt::Result {
     writeln!(out)
 }
 
-/// A function: its name, if the loader knows a symbol that begins there, and its place in the file.
+/// A function: its name, if a symbol of its object begins there, and its place in the file.
 struct Code(*mut std::ffi::c_void);
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(place) = sys::place_of(self.0 as usize) else { return Place(self.0 as u64).fmt(f) };
+        // SAFETY: a G's function is never unloaded, since it may run or has yet to run.
+        let Some(place) = (unsafe { elf::place_of(self.0 as usize) }) else { return Place(self.0 as u64).fmt(f) };
         if let Some(name) = place.name {
             write!(f, "{} ", Words(name.to_bytes()))?;
         }
@@ -429,7 +429,7 @@ pub fn stop_timed_out(reason: &[u8], waited: i64, late: &Latecomers, anywhere: b
         late.n
     );
     for p in late.some() {
-        let _ = late_line(&mut out, p, g_name);
+        let _ = late_line(&mut out, p);
     }
     if !anywhere {
         let _ = out.write_str(HOW_TO_STOP);
@@ -439,15 +439,15 @@ pub fn stop_timed_out(reason: &[u8], waited: i64, late: &Latecomers, anywhere: b
 
 const HOW_TO_STOP: &str = "  A goroutine stops at its next call of the library: gmx_safepoint in loops, gmx_blocking around calls that block\n";
 
-/// One line about what did not stop; `g` names a goroutine.
-fn late_line(out: &mut Text, late: Late, g: fn(&mut Text, GRef) -> fmt::Result) -> fmt::Result {
+/// One line about what did not stop.
+fn late_line(out: &mut Text, late: Late) -> fmt::Result {
     match late.p {
         Some(p) => write!(out, "  P{}: ", p.id)?,
         None => write!(out, "  no P: ")?,
     }
     match late.g {
         // The world runs again: only fields that may be read of a running G.
-        Some((gp, goid)) if gp.goid.get() == goid => g(out, gp)?,
+        Some((gp, goid)) if gp.goid.get() == goid => g_call(out, gp)?,
         Some((_, goid)) => return writeln!(out, "goroutine {goid}, which has ended since"),
         None => return writeln!(out, "between two goroutines"),
     }
@@ -472,11 +472,10 @@ pub fn slow_wait(sched: &Sched) {
     for p in sched.live_ps().filter(|p| p.seen_status() == PStatus::Running && p.requests() & (STOP | FN) != 0) {
         // SAFETY: null or an M, and Ms are never freed.
         let m = unsafe { MRef::from_ptr(p.m()) };
-        let _ =
-            late_line(&mut out, Late { p: Some(p), g: m.and_then(|m| m.g()).map(|gp| (gp, gp.goid.get())) }, g_call);
+        let _ = late_line(&mut out, Late { p: Some(p), g: m.and_then(|m| m.g()).map(|gp| (gp, gp.goid.get())) });
     }
     for m in sched.every_m().filter(|m| m.out.get()) {
-        let _ = late_line(&mut out, Late { p: None, g: m.g().map(|gp| (gp, gp.goid.get())) }, g_call);
+        let _ = late_line(&mut out, Late { p: None, g: m.g().map(|gp| (gp, gp.goid.get())) });
     }
     let _ = out.write_str(HOW_TO_STOP);
     emit(out.as_bytes());
@@ -490,7 +489,7 @@ pub fn resize_put_off(from: u32, to: i32, tries: u32, late: Option<Late>) {
         "libgomax: gomaxprocs stays at {from} though the machine offers {to}: {tries} times the world did not stop in 5 ms"
     );
     if let Some(p) = late {
-        let _ = late_line(&mut out, p, g_name);
+        let _ = late_line(&mut out, p);
     }
     emit(out.as_bytes());
 }

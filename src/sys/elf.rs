@@ -1,8 +1,72 @@
-//! The symbols that the objects of this process import from each other, read from their headers as the loader has
-//! mapped them.
+//! The objects of this process and their symbols, read from their headers as the loader has mapped them.
+//!
+//! `dladdr` and `dlsym` take the loader's lock, which a thread has while it runs the constructors of an object. So a
+//! thread that must make progress for others asks `dl_iterate_phdr`, whose lock is held only while the list of objects
+//! changes.
 
+use super::c;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::slice;
+
+/// The place of a function in a file.
+pub struct Place {
+    /// The function, if a symbol that others may use begins there.
+    pub name: Option<&'static CStr>,
+    pub file: &'static CStr,
+    pub offset: usize,
+}
+
+/// The place of a function. None if it is in no file. Does not wait for a thread that loads an object.
+///
+/// # Safety
+/// The function's object stays loaded while the result is used.
+pub unsafe fn place_of(f: usize) -> Option<Place> {
+    let mut found = (f, None::<Place>);
+    // SAFETY: `find` gets `found`, which lives for the call.
+    unsafe { libc::dl_iterate_phdr(Some(find), (&raw mut found).cast()) };
+    found.1
+}
+
+unsafe extern "C" fn find(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
+    // SAFETY: the loader's, for the call.
+    let info = unsafe { &*info };
+    // SAFETY: what `place_of` passed.
+    let (f, place) = unsafe { &mut *found.cast::<(usize, Option<Place>)>() };
+    let base = info.dlpi_addr as usize;
+    // SAFETY: the loader has mapped and counted them.
+    let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize) };
+    if !covers(base, headers, *f) {
+        return 0;
+    }
+    let first = headers.iter().find(|h| h.p_type == libc::PT_LOAD).map_or(0, |h| h.p_vaddr as usize);
+    // SAFETY: the loader's names are terminated. That of the program itself is empty.
+    let file = match unsafe { CStr::from_ptr(info.dlpi_name) } {
+        name if name.is_empty() => program(),
+        name => name,
+    };
+    // SAFETY: the object is mapped, with its headers.
+    let name = unsafe { Object::of(info) }.and_then(|o| o.function_at(*f));
+    // SAFETY: names live as long as their object, so as long as the caller of `place_of` uses them.
+    let text = |s: *const c_char| unsafe { CStr::from_ptr(s) };
+    *place = Some(Place { name: name.map(text), file, offset: *f - (base + first) });
+    1
+}
+
+/// The file name by which the program was started.
+fn program() -> &'static CStr {
+    match c::auxval(libc::AT_EXECFN) as *const c_char {
+        p if p.is_null() => c"the program",
+        // SAFETY: the kernel's text, which stays.
+        p => unsafe { CStr::from_ptr(p) },
+    }
+}
+
+fn covers(base: usize, headers: &[libc::Elf64_Phdr], at: usize) -> bool {
+    headers.iter().filter(|h| h.p_type == libc::PT_LOAD).any(|h| {
+        let lo = base + h.p_vaddr as usize;
+        (lo..lo + h.p_memsz as usize).contains(&at)
+    })
+}
 
 /// The state of a search by [`importer`].
 struct Search<'a> {
@@ -54,6 +118,8 @@ struct Object<'a> {
     size: usize,
     /// From this symbol on none is imported.
     imports: usize,
+    /// The hash table of the other symbols.
+    hash: *const u32,
 }
 
 impl Object<'_> {
@@ -98,13 +164,43 @@ impl Object<'_> {
             [_, 0 | 1] => strings.saturating_sub(symbols) / size_of::<libc::Elf64_Sym>(),
             [_, first] => first as usize,
         };
-        Some(Object { base, headers, symbols: symbols as *const _, strings: strings as *const _, size, imports })
+        let (symbols, strings, hash) = (symbols as *const _, strings as *const _, hash as *const _);
+        Some(Object { base, headers, symbols, strings, size, imports, hash })
     }
 
     fn covers(&self, at: usize) -> bool {
-        self.headers.iter().filter(|h| h.p_type == libc::PT_LOAD).any(|h| {
-            let lo = self.base + h.p_vaddr as usize;
-            (lo..lo + h.p_memsz as usize).contains(&at)
+        covers(self.base, self.headers, at)
+    }
+
+    /// One more than the last symbol. The table of GNU's hash has no count: four words (buckets, first symbol, words of
+    /// the filter, shift), the filter, the buckets (the first symbol of each chain), and for each symbol from the first
+    /// on its hash, with the lowest bit set in the last one of its chain.
+    fn symbols_end(&self) -> usize {
+        // SAFETY: the object is mapped (`of`), and each word that is read belongs to its table by the form above.
+        let word = |i: usize| unsafe { *self.hash.wrapping_add(i) } as usize;
+        let (buckets, first) = (word(0), word(1));
+        let at = 4 + 2 * word(2);
+        let mut last = (at..at + buckets).map(word).max().unwrap_or(0);
+        if last < first {
+            return self.imports;
+        }
+        while word(at + buckets + last - first) & 1 == 0 {
+            last += 1;
+        }
+        last + 1
+    }
+
+    /// The name of the function that begins at an address, if others may use it.
+    fn function_at(&self, at: usize) -> Option<*const c_char> {
+        const FUNC: u8 = 2;
+        (self.imports..self.symbols_end()).find_map(|i| {
+            // SAFETY: the object is mapped (`of`), and its table has more than `i` symbols.
+            let s = unsafe { &*self.symbols.wrapping_add(i) };
+            let is = s.st_shndx != 0
+                && s.st_info & 15 == FUNC
+                && self.base + s.st_value as usize == at
+                && (s.st_name as usize) < self.size;
+            is.then_some(self.strings.wrapping_add(s.st_name as usize))
         })
     }
 
@@ -135,5 +231,42 @@ mod tests {
         assert_eq!(importer(c"dl_iterate_phdr", &others, me, &mut room), None);
         assert_eq!(importer(c"no_object_asks_for_this", &|_| false, 0, &mut room), None);
         assert_eq!(importer(c"dl_iterate_phdr", &others, 0, &mut [0; 3]), Some(3));
+    }
+
+    /// What `dladdr` says of functions of the C library, and of the addresses behind their first bytes.
+    #[test]
+    fn functions_are_where_the_loader_says() {
+        for name in [c"malloc", c"free", c"pthread_create", c"dl_iterate_phdr", c"fork", c"write", c"regcomp"] {
+            // SAFETY: a name.
+            let f = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) } as usize;
+            assert_ne!(f, 0);
+            let mut info = c::zeros::<libc::Dl_info>();
+            // SAFETY: `info` is writable.
+            assert_ne!(unsafe { libc::dladdr(f as *const c_void, &mut info) }, 0);
+            // SAFETY: the C library stays.
+            let place = unsafe { place_of(f) }.unwrap();
+            // SAFETY: the loader's.
+            let file = unsafe { CStr::from_ptr(info.dli_fname) };
+            assert_eq!((place.file, place.offset), (file, f - info.dli_fbase as usize));
+            // One function may have several names.
+            let again = place.name.expect("an exported function");
+            // SAFETY: a name.
+            assert_eq!(unsafe { libc::dlsym(libc::RTLD_DEFAULT, again.as_ptr()) } as usize, f, "{again:?}");
+            // SAFETY: the C library stays.
+            let behind = unsafe { place_of(f + 1) }.unwrap();
+            assert_eq!((behind.name, behind.offset), (None, place.offset + 1));
+        }
+    }
+
+    #[test]
+    fn a_function_of_the_program_is_in_its_file() {
+        let f = importer as *const () as usize;
+        // SAFETY: the program stays.
+        let place = unsafe { place_of(f) }.unwrap();
+        let exe = std::env::current_exe().unwrap();
+        let base = place.file.to_bytes().rsplit(|&b| b == b'/').next().unwrap();
+        assert_eq!(base, exe.file_name().unwrap().as_encoded_bytes());
+        // SAFETY: any address may be asked about.
+        assert!(unsafe { place_of(8) }.is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::without::{is_sealed, may_open};
 use super::{c, held};
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use core::{mem, ptr, slice};
 
@@ -330,33 +330,6 @@ pub fn read_word(addr: u64) -> Option<u64> {
     // SAFETY: `here` is a word of ours; the system checks `there`.
     let n = unsafe { libc::process_vm_readv(me, &here, 1, &there, 1, 0) };
     (n == 8).then_some(word)
-}
-
-/// The place of a function in a file.
-pub struct Place {
-    /// The function, if the loader knows its name.
-    pub name: Option<&'static CStr>,
-    pub file: &'static CStr,
-    pub offset: usize,
-}
-
-/// The place of a function. None if it is in no file. Waits for the loader.
-pub fn place_of(f: usize) -> Option<Place> {
-    let mut info = c::zeros::<libc::Dl_info>();
-    // SAFETY: `info` is writable; any address may be asked about.
-    if unsafe { libc::dladdr(f as *const c_void, &mut info) } == 0 || info.dli_fname.is_null() {
-        return None;
-    }
-    // The nearest symbol before it may belong to another function: static functions have none.
-    let own = info.dli_saddr as usize == f && !info.dli_sname.is_null();
-    // SAFETY: names are those of a loaded file, which stays, as it has running code or a G's function; they are
-    // terminated.
-    let text = |p| unsafe { CStr::from_ptr(p) };
-    Some(Place {
-        name: own.then(|| text(info.dli_sname)),
-        file: text(info.dli_fname),
-        offset: f - info.dli_fbase as usize,
-    })
 }
 
 /// Writes all bytes, and waits where a non-blocking descriptor would not. Async-signal-safe.

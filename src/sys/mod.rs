@@ -56,7 +56,7 @@ use linux_thread as os_thread;
 
 pub use os::{
     KeepErrno, asymmetric_fence_heavy, exit_now, fence_is_lost, first_to_tell_of_it, futex_wait, futex_wake, gettid,
-    has_asymmetric_fence, has_loader, has_more_rights, lock_wait, lock_wake, now, page_size, physical_memory, place_of,
+    has_asymmetric_fence, has_loader, has_more_rights, lock_wait, lock_wake, now, page_size, physical_memory,
     process_cpu_time, random_seed, read_word, register_membarrier, sleep_until, thread_count, wake_on_time, write_all,
     yield_thread,
 };
