@@ -1,5 +1,5 @@
-/* The signals of faults belong to the host: its handlers run on the stack, as often and with the arguments that they asked
- * for, beside the library's own handler. */
+/* The signals of faults belong to the host: its handlers run on the stack, as often and with the arguments that they
+ * asked for, beside the library's own handler. */
 /* flags: -ldl */
 #include "child.h"
 #include "gs.h"
