@@ -20,6 +20,7 @@ not() {
 every=(constructor loader malloc forks thread)
 not "has a malloc of its own, which must be the program's" "${every[@]}" -- chan_memory faults heap hog_faults hog_malloc hostile net_faults no_malloc stuck_host
 not "has a resolver of its own, which must be the program's" "${every[@]}" -- net_dial net_names
+not "has a clock of its own, which must be the program's" "${every[@]}" -- clock_jumps
 not "has a posix_spawn of its own, which must be the program's" "${every[@]}" -- process_faults
 not "runs its own program anew" "${every[@]}" -- attributes cxx_late environment
 not "its thread leaves by pthread_exit, which loads libgcc" constructor loader -- cxx_throws
