@@ -1,0 +1,30 @@
+/* One goroutine stops the world: each P stops at the next call of what runs there. */
+#include "scene.h"
+
+static void works(void *unused) {
+  (void)unused;
+  for (int i = 0; i < 12; i++) {
+    compute(50 * US);
+    gmx_safepoint();
+  }
+}
+
+static void stops(void *unused) {
+  (void)unused;
+  compute(150 * US);
+  MUST(gmx_stop_the_world("a picture"));
+  compute(100 * US);
+  MUST(gmx_start_the_world());
+  compute(50 * US);
+}
+
+static void starts(void *unused) {
+  (void)unused;
+  gmx_g g[] = {begin("works", works, NULL), begin("stops", stops, NULL)};
+  for (int i = 0; i < 2; i++) MUST(gmx_join(g[i], GMX_FOREVER));
+}
+
+int main(void) {
+  scene(2, starts);
+  return 0;
+}
