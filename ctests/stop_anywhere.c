@@ -331,7 +331,11 @@ static void late_until(uint32_t flags, void (*fn)(void *), void (*lets_go)(void)
   begin(1, computes);
   gmx_g g = go_with("the late one", GMX_SPAWN_JOINABLE | flags, fn, NULL);
   spin_until(load(&late_steps) > 0);
+  gmx_stop_opts past = GMX_STOP_OPTS_INIT;
+  past.flags = GMX_STOP_ANYWHERE;
+  past.timeout = -1; /* it tries once; what can be held might be held already, and then it would not be in vain */
   for (int i = 0; i < 3; i++) {
+    CHECK_STATUS(gmx_stop_the_world_with(&past), GMX_ETIMEDOUT);
     is_late("the late one");
     all_move(1);
   }
@@ -429,11 +433,6 @@ static void wrong_options_are_refused(void) {
   opts.flags = GMX_STOP_ANYWHERE;
   opts.reserved = 1;
   CHECK_STATUS(gmx_stop_the_world_with(&opts), GMX_EINVAL);
-  opts.reserved = 0;
-  opts.timeout = -1;
-  begin(1, computes);
-  CHECK_STATUS(gmx_stop_the_world_with(&opts), GMX_ETIMEDOUT);
-  end(1);
   CHECK_OK(gmx_stop_the_world_with(NULL));
   start();
 }

@@ -37,8 +37,9 @@
 //! * PROC-D2 of a child that runs: it duplicates the pidfd, has the epoll watch the copy, ends the handle, puts the
 //!   object among the orphans, and does PROC-D3 once. Each orphan counts as a waiter (NETPOLL-I1), so that a thread
 //!   asks the epoll. The handle of the pidfd ends, and with it the waits of others;
-//! * PROC-D3 the deliverer of an event whose key is the pidfd of an orphan reaps the child. If it has ended, the party
-//!   that takes the object out of the list closes the pidfd and frees the object.
+//! * PROC-D3 the deliverer of an event whose key is the pidfd of an orphan reaps the child, and if it has ended, takes
+//!   the object out of the list, closes the pidfd and frees the object. There may be several deliverers: they take
+//!   turns until the object is out of the list.
 //!
 //! # Invariants
 //! * PROC-I1 a number is used only under the lock and while the state is "runs". The library reaps under the lock, too,
@@ -49,6 +50,8 @@
 //!   PROC-D2, and each later one makes an event.
 //! * PROC-I4 no descriptor of the library comes into a child except the ends that it is to have: all are closed by
 //!   exec.
+//! * PROC-I5 a deliverer uses the descriptor of the pidfd only while the object is in the list, and in its turn. The
+//!   descriptor is closed after that, so its number has not become another child's.
 //!
 //! # Why it ends
 //! A pidfd is ready when the child has ended, and remains so. Then PROC-B1 has an answer, or PROC-B3 sleeps.
@@ -397,15 +400,9 @@ fn close(m: MRef, pidfd: u64) {
 
 /// PROC-D3, after an event of the descriptor with this handle.
 pub fn event(sched: &Sched, pidfd: u64) {
-    if sched.orphans.find(pidfd, false).is_none() {
-        return;
-    }
     let Some(m) = MRef::current() else { return };
-    let Ok(number) = fd::number(m, pidfd) else { return };
-    if proc::reap(0, Some(number)) == Child::Runs {
-        return;
-    }
-    if let Some(orphan) = sched.orphans.find(pidfd, true) {
+    let ended = || fd::number(m, pidfd).is_ok_and(|number| proc::reap(0, Some(number)) != Child::Runs);
+    if let Some(orphan) = sched.orphans.take_ended(pidfd, ended) {
         // No other caller knows the handle, so it waits for none.
         let _ = fd::close(m, pidfd);
         if let Ok(processes) = sched.slab::<Process>() {

@@ -1,17 +1,25 @@
 //! Children that the host has let go of while they ran: block/process.rs has the paper.
 
 use crate::sync::own::{OwnPtr, OwnU64};
-use crate::sync::{AtomicU32, Lock, Ordering, Rank};
-use std::ptr::{from_ref, null_mut};
+use crate::sync::widen::widen;
+use crate::sync::{AtomicU32, Lock, Ordering, Rank, RawMutex};
+use std::ptr::{self, from_ref, null_mut};
 
 /// The place of such a child in the list. It lies in the child's object.
-#[derive(Default)]
 pub struct Orphan {
+    /// Its deliverers take turns. Held for a system call that does not wait, so it has no rank.
+    turn: RawMutex,
     next: OwnPtr<Orphan>,
     /// The handle of its pidfd.
     pidfd: OwnU64,
     /// The handle of the object.
     pub process: OwnU64,
+}
+
+impl Default for Orphan {
+    fn default() -> Orphan {
+        Orphan { turn: RawMutex::new(), next: OwnPtr::default(), pidfd: OwnU64::new(0), process: OwnU64::new(0) }
+    }
 }
 
 /// See the module.
@@ -37,7 +45,20 @@ impl Orphans {
         self.n.store(self.n.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// The one with this pidfd, which is taken out of the list if `take` is set. One of several takers gets it.
+    /// PROC-D3. Takes the one with this pidfd out of the list, if `ended` says that it has ended. `ended` is asked while
+    /// the orphan is in the list and no other party can take it out (PROC-I5).
+    pub fn take_ended(&self, pidfd: u64, ended: impl FnOnce() -> bool) -> Option<&'static Orphan> {
+        let orphan = self.find(pidfd, false)?;
+        widen!();
+        orphan.turn.lock();
+        // Meanwhile another party may have taken it, and its object may be another child's.
+        let here = self.find(pidfd, false).is_some_and(|there| ptr::eq(there, orphan));
+        let taken = if here && ended() { self.find(pidfd, true) } else { None };
+        orphan.turn.unlock();
+        taken
+    }
+
+    /// The one with this pidfd, which is taken out of the list if `take` is set.
     pub fn find(&self, pidfd: u64, take: bool) -> Option<&'static Orphan> {
         if self.n.load(Ordering::Relaxed) == 0 {
             return None;

@@ -43,6 +43,7 @@ mod mutexes;
 mod notes;
 mod offloads;
 mod onces;
+mod orphans;
 mod parkings;
 mod parks;
 mod polls;

@@ -40,7 +40,7 @@ pub use {
     poll::{Events, Poll},
 };
 #[cfg(any(loom, shuttle))]
-pub use {simple::Event, simple::Events, simple::Note, simple::Poll, simple::Sleeper};
+pub use {simple::Event, simple::Events, simple::Note, simple::Poll, simple::SimpleMutex as RawMutex, simple::Sleeper};
 
 /// The mutex inside each [`Lock`] and [`Latch`].
 #[cfg(not(any(loom, shuttle)))]
