@@ -35,8 +35,9 @@ not "counts on the signals that its thread has open" thread -- signals
 not "its threads compute beside one another, and have one real-time CPU for all" thread -- hog_kinds
 not "blocks a signal in its own threads, and the host has others" loader malloc forks thread -- fd_wait
 not "each child of a fork keeps its listeners open" forks -- fd_net net_listen
-not "each child of a fork keeps the other ends of its pipes open" forks -- fd_streams
+not "each child of a fork keeps the other ends of its pipes and sockets open" forks -- fd_streams fd_messages
 not "counts how often threads of the process wait" malloc forks loader thread -- fd_sched
+not "waits for any child, and the host has others" forks -- process
 not "a million Gs: every fork copies their page tables" forks -- million
 slow=(barrier cancel faults fuzz idle limits memory million random safepoint)
 few=(foreign fork procs syscalls timers)

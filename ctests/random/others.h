@@ -119,7 +119,7 @@ static void handles(int sig) {
 
 /* The thread gets its own signal before the call returns. */
 static void raises(void) {
-  CHECK(raise(SIGUSR1) == 0);
+  thread_raise(SIGUSR1); /* a host may have blocked it */
   atomic_fetch_add(&raised, 1);
 }
 
