@@ -32,7 +32,7 @@ not "counts the threads of its process" malloc forks loader thread -- leaving
 not "measures what an idle process costs" malloc forks loader thread -- idle
 not "loads a library on a goroutine, while the host has the lock of the loader" constructor loader -- hog_kinds
 not "counts on the signals that its thread has open" thread -- signals
-not "its threads compute beside one another, and have one real-time CPU for all" thread -- hog_kinds
+not "its threads compute beside one another, and have one real-time CPU for all" thread -- hog_kinds signals_chan
 not "blocks a signal in its own threads, and the host has others" loader malloc forks thread -- fd_wait
 not "each child of a fork keeps its listeners open" forks -- fd_net net_listen
 not "each child of a fork keeps the other ends of its pipes and sockets open" forks -- fd_streams fd_messages
