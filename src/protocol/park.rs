@@ -493,8 +493,9 @@ fn ready_queue_with_care(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => ready_queue_with_p(m, pp, gp),
         None => {
-            m.sched().globrunqput(gp);
-            wake::wakep(m.sched(), m);
+            let sched = m.sched();
+            sched.globrunqput(gp);
+            wake::wakep(sched, m);
         }
     }
 }
