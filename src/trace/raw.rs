@@ -241,7 +241,7 @@ pub struct Thread {
     pub written: u64,
     /// How many of these follow, the last ones.
     pub held: u64,
-    /// The time before which records of this M since `began` are lost; 0: none are lost.
+    /// The time before which records of this M since `began` are lost; it may be later than `ended`. 0: none are lost.
     pub lost_before: u64,
     pub written_then: u64,
     /// The G on it; 0: none.
