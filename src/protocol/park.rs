@@ -284,7 +284,8 @@ fn wake_bug(sched: &Sched) -> ! {
     crate::gmp::fatal::throw(sched, "a G without a P was left on a G's stack")
 }
 
-/// PARK-L2: the next G of this P. None if the scheduler must choose. For code that [`M::is_free`](crate::gmp::M::is_free).
+/// PARK-L2: the next G of this P. None if the scheduler must choose. For code that
+/// [`M::is_free`](crate::gmp::M::is_free).
 #[inline(always)]
 fn pick(pp: &OwnedP) -> Option<GRef> {
     if pp.requests() != 0 {
