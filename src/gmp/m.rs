@@ -377,6 +377,12 @@ impl M {
         self.mode.get() & mode::TRACED != 0
     }
 
+    /// Whether the code here is free, except that it writes records.
+    #[inline(always)]
+    pub fn is_free_but_traced(&self) -> bool {
+        self.mode.get() == mode::TRACED
+    }
+
     /// For [`record::settle`].
     pub fn set_traced(&self, on: bool) {
         let mode = self.mode.get() & !mode::TRACED;
