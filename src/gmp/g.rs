@@ -125,6 +125,9 @@ macro_rules! reasons {
                 })*
                 None
             }
+
+            /// The library's texts.
+            pub const OWN: &[(WaitReason, &str)] = &[$((WaitReason::$name, $text)),*];
         }
     };
 }
@@ -379,6 +382,8 @@ pub struct Cold {
     pub globq_turn: OwnU64,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
+    /// The number of its last record (RECORD-2). Owner: the owner of the G.
+    pub trace_seq: OwnU32,
     /// As a coroutine: the G that waits for it (protocol/coro.rs); null while it is Suspended.
     pub resumer: OwnPtr<G>,
     /// As the resumer of a coroutine: how the wait ended. Owner: the coroutine.

@@ -77,7 +77,7 @@ fn takes(w: &World, me: MRef) {
     p.request(PREEMPT);
     p.announce();
     asymmetric_fence_heavy();
-    if let Some(taken) = syscall::take(w.sched, p, |host| p.try_retake(host)) {
+    if let Some(taken) = syscall::take(w.sched, me, p, |host| p.try_retake(host)) {
         taken.pp.clear_request(PREEMPT);
         syscall::handoffp(w.sched, me, taken.pp);
     }

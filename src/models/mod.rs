@@ -52,6 +52,7 @@ mod queues;
 mod quiets;
 mod rescues;
 mod resizes;
+mod rings;
 mod rounds;
 mod runqs;
 mod rw;

@@ -81,6 +81,7 @@ use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx, MRef, Mcall, Place};
 use crate::gmp::p::{OwnedP, PREEMPT};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::sync::widen::widen;
@@ -121,22 +122,27 @@ fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
             sched.globrunqput(gp);
             false
         }
-        call => finish(m, gp, call),
+        call => finish_or_refuse(m, gp, call),
     };
     lockedm::run_on(sched, m, gp, runs);
 }
 
-/// Leaves the running G for the next one of this P, or for the scheduler.
+/// Leaves the running G for the next one of this P, or for the scheduler. `traced`: the M writes records. The caller
+/// has written that of `gp`.
 ///
 /// # Migrates
 ///
 /// # Safety
 /// As for [`mcall`]; `call` cannot refuse and does not call the host.
 #[inline(always)]
-unsafe fn leave(m: MRef, gp: GRef, call: Mcall) -> MRef {
+unsafe fn leave(m: MRef, gp: GRef, call: Mcall, traced: bool) -> MRef {
+    debug_assert!(if traced { m.is_free_but_traced() } else { m.is_free() });
     let pp = m.must_p();
-    match pick(m, pp) {
+    match pick(pp) {
         Some(next) if enter(m, pp, next) => {
+            if traced {
+                record::start(&m, next);
+            }
             m.set_pending(gp, call);
             // SAFETY: the G is ours to run and has a stack.
             unsafe { switch_from(m, gp, Sp(next.sp.get())) }
@@ -253,6 +259,16 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     }
 }
 
+/// As [`finish`], for a call that may be refused.
+pub fn finish_or_refuse(m: MRef, gp: GRef, call: Mcall) -> bool {
+    let refused = finish(m, gp, call);
+    if refused {
+        // No other thread can run it.
+        record::unblock(&m, gp);
+    }
+    refused
+}
+
 /// PARK-L3 for a commit of the host. False: the G continues.
 #[inline(never)]
 fn park_by_host(m: MRef, gp: GRef, commit: Commit) -> bool {
@@ -272,10 +288,11 @@ fn wake_bug(sched: &Sched) -> ! {
     crate::gmp::fatal::throw(sched, "a G without a P was left on a G's stack")
 }
 
-/// PARK-L2: the next G of this P. None if the scheduler must choose.
+/// PARK-L2: the next G of this P. None if the scheduler must choose. For code that
+/// [`M::is_free`](crate::gmp::M::is_free).
 #[inline(always)]
-fn pick(m: MRef, pp: &OwnedP) -> Option<GRef> {
-    if pp.requests() != 0 || m.lockedg().is_some() {
+fn pick(pp: &OwnedP) -> Option<GRef> {
+    if pp.requests() != 0 {
         return None;
     }
     if pp.timers.first() != NEVER && pp.stats.switches.get().is_multiple_of(TIMER_TICK) {
@@ -346,6 +363,9 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     }
     make_running(m, pp, gp);
     m.set_ctx(Ctx::G);
+    if m.is_traced() {
+        record::start(&m, gp);
+    }
     // SAFETY: the G is ours.
     let to = unsafe { &(*gp.host.get()).fiber };
     // SAFETY: only its thread, which is this one, uses it.
@@ -367,13 +387,29 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
 #[inline]
 pub fn gopark(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     if !m.is_free() {
-        return park_slow(m, reason, commit);
+        return gopark_with_care(m, reason, commit);
     }
     let gp = running(m);
     gp.note_wait(reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
-    unsafe { leave(m, gp, Mcall::Park(commit)) }
+    unsafe { leave(m, gp, Mcall::Park(commit), false) }
+}
+
+/// [`gopark`] for every caller that is not free.
+///
+/// # Migrates
+#[inline(never)]
+fn gopark_with_care(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
+    if !m.is_free_but_traced() {
+        return park_slow(m, reason, commit);
+    }
+    let gp = running(m);
+    gp.note_wait(reason, m.sched().coarse_now());
+    record::block(&m, gp, reason);
+    gp.set_status(GStatus::Waiting);
+    // SAFETY: gp runs here and waits from now on.
+    unsafe { leave(m, gp, Mcall::Park(commit), true) }
 }
 
 /// As [`gopark`] for a commit of the host, which may refuse.
@@ -399,6 +435,9 @@ fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     }
     let gp = running(m);
     gp.note_wait(reason, m.sched().coarse_now());
+    if m.is_traced() {
+        record::block(&m, gp, reason);
+    }
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
     unsafe { mcall(m, gp, Mcall::Park(commit)) }
@@ -441,36 +480,59 @@ pub fn running(m: MRef) -> GRef {
 /// PARK-D1 to PARK-D3, for a G whose wait record the caller has taken. Any context.
 #[inline(always)]
 pub fn goready(m: MRef, gp: GRef) {
-    if gp.has(gflag::THREAD_WAIT) {
-        return thread::ready(gp);
+    if !m.is_free() || gp.has(gflag::THREAD_WAIT) {
+        return goready_with_care(m, gp);
     }
     gp.set_status(GStatus::Runnable);
     widen!();
-    ready_queue(m, gp);
+    ready_queue_with_p(m, m.free_p(), gp);
 }
 
-/// PARK-D2 and PARK-D3 for a G that is Runnable already.
+/// [`goready`] for every caller that is not free (the callbacks of the scheduler, and all that write records), and for
+/// threads that wait.
+#[inline(never)]
+fn goready_with_care(m: MRef, gp: GRef) {
+    if gp.has(gflag::THREAD_WAIT) {
+        return thread::ready(gp);
+    }
+    if m.ring().is_some() {
+        record::unblock(&m, gp);
+    }
+    gp.set_status(GStatus::Runnable);
+    widen!();
+    ready_queue_with_care(m, gp);
+}
+
+/// PARK-D2 and PARK-D3 for a G that is Runnable already, and has not waited.
 #[inline(always)]
 pub fn ready_queue(m: MRef, gp: GRef) {
-    let sched = m.sched();
+    if m.is_free() { ready_queue_with_p(m, m.free_p(), gp) } else { ready_queue_with_care(m, gp) }
+}
+
+#[inline(never)]
+fn ready_queue_with_care(m: MRef, gp: GRef) {
     match m.p() {
-        Some(pp) => {
-            // `put_next` has moved the former runnext into the queue. A wake was done for that G when it was submitted.
-            // But a thief may take `gp` before it can see the other G in the queue, and call no further M since all Ps
-            // are busy; and then a P goes idle. So this submit needs its fence too. (With one P, which is this one, no
-            // other can be idle.)
-            if !pp.put_next(gp) {
-                fence_after_rmw();
-            } else if sched.procs() > 1 {
-                fence(Ordering::SeqCst);
-            }
-            wake::wakep_fenced(sched, m);
-        }
+        Some(pp) => ready_queue_with_p(m, pp, gp),
         None => {
+            let sched = m.sched();
             sched.globrunqput(gp);
             wake::wakep(sched, m);
         }
     }
+}
+
+#[inline(always)]
+fn ready_queue_with_p(m: MRef, pp: &OwnedP, gp: GRef) {
+    let sched = m.sched();
+    // `put_next` has moved the former runnext into the queue. A wake was done for that G when it was submitted. But a
+    // thief may take `gp` before it can see the other G in the queue, and call no further M since all Ps are busy; and
+    // then a P goes idle. So this submit needs its fence too. (With one P, which is this one, no other can be idle.)
+    if !pp.put_next(gp) {
+        fence_after_rmw();
+    } else if sched.procs() > 1 {
+        fence(Ordering::SeqCst);
+    }
+    wake::wakep_fenced(sched, m);
 }
 
 /// Readies a G that parked by [`gopark_host`], if `handle` still names it and it is parked so.
@@ -490,10 +552,10 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
             return false;
         }
     }
-    if gp.has(gflag::THREAD_WAIT) {
-        thread::ready(gp);
+    if m.is_free() && !gp.has(gflag::THREAD_WAIT) {
+        ready_queue_with_p(m, m.free_p(), gp);
     } else {
-        ready_queue(m, gp);
+        goready_with_care(m, gp);
     }
     true
 }
@@ -509,13 +571,21 @@ pub fn gosched(m: MRef) -> MRef {
     if has_no_other(m, m.must_p()) {
         return m;
     }
+    if m.is_traced() {
+        record::yields(&m, gp);
+    }
     gp.set_status(GStatus::Runnable);
-    if m.is_extra() {
+    if m.is_free_but_traced() {
+        // SAFETY: gp runs here and is runnable from now on; no other thread sees it before PARK-L3.
+        return unsafe { leave(m, gp, Mcall::Yield(Place::Tail), true) };
+    }
+    if !m.is_free() {
+        let place = if m.is_extra() { Place::Global } else { Place::Tail };
         // SAFETY: gp runs here and is runnable from now on.
-        return unsafe { mcall(m, gp, Mcall::Yield(Place::Global)) };
+        return unsafe { mcall(m, gp, Mcall::Yield(place)) };
     }
     // SAFETY: gp runs here and is runnable from now on; no other thread sees it before PARK-L3.
-    unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
+    unsafe { leave(m, gp, Mcall::Yield(Place::Tail), false) }
 }
 
 /// As [`gosched`], for code that [`M::is_free`](crate::gmp::M::is_free).
@@ -529,7 +599,7 @@ pub fn gosched_free(m: MRef) -> MRef {
     let gp = m.free_g();
     gp.set_status(GStatus::Runnable);
     // SAFETY: as in `gosched`.
-    unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
+    unsafe { leave(m, gp, Mcall::Yield(Place::Tail), false) }
 }
 
 /// Whether a yield has nothing to do; then it is done.
@@ -556,6 +626,7 @@ pub fn safepoint(m: MRef) -> MRef {
         return m;
     }
     pp.stats.preempts.bump();
+    record::preempted(&m, gp);
     gp.set_status(GStatus::Runnable);
     // If its slice is over, the G goes behind all others. For a stop, a barrier, timers or the global queue it keeps
     // its place.
@@ -577,6 +648,18 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
     unsafe { mcall(m, gp, Mcall::ExitSyscallNoP) }
 }
 
+/// As [`exit_syscall`], for code that [`M::is_free_in_syscall`](crate::gmp::M::is_free_in_syscall).
+///
+/// # Migrates
+#[inline(always)]
+pub fn exit_syscall_free(m: MRef, gp: GRef) -> MRef {
+    if syscall::exitsyscall_free(m, gp) {
+        return m;
+    }
+    // SAFETY: gp runs here and found no P.
+    unsafe { mcall(m, gp, Mcall::ExitSyscallNoP) }
+}
+
 // ---- begin and end --------------------------------------------------------------------------------------------------
 
 /// Runs a new G at once, before its parent continues: the parent's continuation is what other Ps may steal.
@@ -587,12 +670,38 @@ pub fn run_child_first(m: MRef, child: GRef) -> MRef {
     let gp = running(m);
     let pp = m.must_p();
     // Requests wait until the next pass through the scheduler: at the latest when the child ends.
-    if m.lockedg().is_some() || !store::bind_stack(m, pp, child) {
+    if !m.is_free() {
+        return run_child_with_care(m, gp, child);
+    }
+    if !store::bind_stack(m, pp, child) {
         ready_queue(m, child);
         return m;
     }
+    switch_to_child(m, gp, child)
+}
+
+/// [`run_child_first`] for every caller that is not free.
+///
+/// # Migrates
+#[cold]
+#[inline(never)]
+fn run_child_with_care(m: MRef, gp: GRef, child: GRef) -> MRef {
+    if m.lockedg().is_some() || !store::bind_stack(m, m.must_p(), child) {
+        ready_queue(m, child);
+        return m;
+    }
+    if m.is_traced() {
+        record::child_first(&m, gp);
+        record::start(&m, child);
+    }
+    switch_to_child(m, gp, child)
+}
+
+/// # Migrates
+#[inline(always)]
+fn switch_to_child(m: MRef, gp: GRef, child: GRef) -> MRef {
     gp.set_status(GStatus::Runnable);
-    make_running(m, pp, child);
+    make_running(m, m.must_p(), child);
     m.set_pending(gp, Mcall::Parent);
     // SAFETY: the child is ours and has its stack. The parent is published when it is off its own stack (PARK-L3).
     unsafe { switch_from(m, gp, Sp(child.sp.get())) }
@@ -615,8 +724,9 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     let thread = unsafe { &*m.host.get() };
     // SAFETY: `thread` is of the calling thread.
     unsafe { HostState::end(thread) };
-    if bottom {
-        match pick(m, pp) {
+    // What is locked, or writes records, ends on g0.
+    if bottom && m.is_free() {
+        match pick(pp) {
             Some(next)
                 if next.sp.is_null() && next.stack_size.get() | gp.stack_size.get() == 0 && next.lockedm.is_null() =>
             {
@@ -639,6 +749,9 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
             }
             _ => {}
         }
+    }
+    if m.is_traced() {
+        record::destroy(&m, gp);
     }
     // SAFETY: the G is gone after this.
     unsafe { mcall(m, gp, Mcall::Exit) };
