@@ -9,12 +9,13 @@
 //! | 1 | [`sync`] | atomics, ranked locks, notes, the clock: one facade over std, loom and shuttle |
 //! | 2 | [`ds`] | queues, masks, tables |
 //! | 3 | [`fiber`] | entering and leaving a stack |
-//! | 4 | [`gmp`] | the nouns: G, M, P, Sched |
-//! | 5 | [`protocol`] | the verbs, one paper a file |
-//! | 6 | [`block`] | what a G can wait on |
-//! | 7 | [`sched`] | the loop, the watchdog, the world |
-//! | 8 | [`rt`] | the one runtime of this process |
-//! | 9 | [`capi`] | the C ABI |
+//! | 4 | [`trace`] | records of what happens, and the rings that hold them |
+//! | 5 | [`gmp`] | the nouns: G, M, P, Sched |
+//! | 6 | [`protocol`] | the verbs, one paper a file |
+//! | 7 | [`block`] | what a G can wait on |
+//! | 8 | [`sched`] | the loop, the watchdog, the world |
+//! | 9 | [`rt`] | the one runtime of this process |
+//! | 10 | [`capi`] | the C ABI |
 
 pub mod block;
 // The models need the protocols only; the C structs have no room for the checkers' atomics.
@@ -31,3 +32,4 @@ pub mod rt;
 pub mod sched;
 pub mod sync;
 pub mod sys;
+pub mod trace;

@@ -8,7 +8,7 @@ use source::{Source, places, sources};
 use std::collections::BTreeSet;
 
 /// The modules of `src`, lowest first: each uses those before it.
-const LAYERS: [&str; 10] = ["sys", "sync", "ds", "fiber", "gmp", "protocol", "block", "sched", "rt", "capi"];
+const LAYERS: [&str; 11] = ["sys", "sync", "ds", "fiber", "trace", "gmp", "protocol", "block", "sched", "rt", "capi"];
 
 /// Imports within `protocol` go to files above in the list of its `mod.rs`.
 fn protocols() -> Vec<String> {

@@ -59,6 +59,11 @@ extern "C" fn begin_copied(f: *mut c_void) {
     }
 }
 
+/// The function of the library with which a goroutine begins whose arguments were copied.
+pub fn begin_copied_entry() -> *mut c_void {
+    begin_copied as Entry as *mut c_void
+}
+
 /// The function of the host that a goroutine runs and its argument, for reports.
 pub fn call_of(gp: GRef) -> (*mut c_void, *mut c_void) {
     let (entry, arg) = (gp.entry.get(), gp.arg.get());

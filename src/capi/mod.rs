@@ -41,6 +41,7 @@ pub mod syscall;
 pub mod time;
 pub mod timer;
 pub mod token;
+mod trace;
 pub mod waitgroup;
 pub mod world;
 
@@ -79,6 +80,7 @@ pub use syscall::*;
 pub use time::*;
 pub use timer::*;
 pub use token::*;
+pub use trace::*;
 pub use waitgroup::*;
 pub use world::*;
 

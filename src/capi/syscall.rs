@@ -24,6 +24,19 @@ use std::ffi::c_void;
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_enter_syscall() -> gmx_status {
+    let Some(m) = MRef::current().filter(|m| m.is_free()) else { return enter_slow() };
+    let (gp, sp) = (m.free_g(), stack_pointer());
+    if let Some(m) = Inside::enter_to_leave(m, gp, sp) {
+        syscall::entersyscall_free(*m, gp, sp);
+        m.is_out();
+    }
+    GMX_OK
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn enter_slow() -> gmx_status {
     let m = match on_g() {
         Ok(m) => m,
         Err(status) => return status,
@@ -55,10 +68,20 @@ pub extern "C" fn gmx_exit_syscall() -> gmx_status {
 #[inline(always)]
 fn exit() -> bool {
     let Some(m) = MRef::current() else { return false };
-    if m.ctx() != Ctx::Syscall {
-        return false;
+    if !m.is_free_in_syscall() {
+        return exit_with_care(m);
     }
-    let m = Inside::already(park::exit_syscall(m, park::running(m)));
+    is_back(Inside::already(park::exit_syscall_free(m, park::running(m))))
+}
+
+#[cold]
+#[inline(never)]
+fn exit_with_care(m: MRef) -> bool {
+    m.ctx() == Ctx::Syscall && is_back(Inside::already(park::exit_syscall(m, park::running(m))))
+}
+
+#[inline(always)]
+fn is_back(m: Inside) -> bool {
     if m.must_p().requests() != 0 {
         m.then(park::safepoint).end();
     } else {

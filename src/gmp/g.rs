@@ -125,6 +125,9 @@ macro_rules! reasons {
                 })*
                 None
             }
+
+            /// The library's texts.
+            pub const OWN: &[(WaitReason, &str)] = &[$((WaitReason::$name, $text)),*];
         }
     };
 }
@@ -386,6 +389,8 @@ pub struct Cold {
     /// With [`gflag::CANCELLABLE`]: the handle of its own token (block/cancel.rs); 0 once the G has ended. Written by
     /// its spawner and at its end.
     pub own_token: AtomicU64,
+    /// The number of its last record (RECORD-2). Owner: the owner of the G.
+    pub trace_seq: OwnU32,
     /// Name, made at spawn. Owner: the spawner.
     pub(super) name: [OwnU64; 4],
 }

@@ -11,12 +11,15 @@ use crate::fiber::Sp;
 use crate::fiber::host::HostThread;
 use crate::gmp::g::{G, GRef};
 use crate::gmp::p::{LOOK_AGAIN, OwnedP, P, PRef, PWord};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::own::{OwnBool, OwnI32, OwnPtr, OwnU32, OwnU64};
 use crate::sync::widen::widen;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Note, Ordering, fence_is_lost, light_fence};
+use crate::trace::ring::Ring;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
+use std::sync::atomic::AtomicPtr as StdAtomicPtr;
 
 /// The context of the code on this thread, which decides what the code may call (Contexts, at the head of `gomax.h`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +43,8 @@ pub mod mode {
     pub const EXTRA: u64 = 1 << 9;
     /// Locked to one G.
     pub const LOCKED: u64 = 1 << 10;
+    /// It has a ring for records (gmp/record.rs).
+    pub const TRACED: u64 = 1 << 11;
     /// One pin to the P; the mode counts in these.
     pub const PIN: u64 = 1 << 32;
 }
@@ -148,7 +153,7 @@ pub struct M {
     /// The G that runs on this M.
     pub curg: OwnPtr<G>,
     /// The context, in the low byte, and the bits that keep its code from the fast paths ([`mode`]). 0 is a G on a
-    /// worker that may leave its M.
+    /// worker that may leave its M, and of which nothing is recorded.
     mode: OwnU64,
     /// The one G that this M may run, once it is locked.
     lockedg: OwnPtr<G>,
@@ -222,6 +227,10 @@ pub struct M {
     /// The timer on its thread's CPU clock, and that thread; 0: none. Owner: the watchdog.
     pub timer: OwnI32,
     pub timer_tid: OwnI32,
+    /// Its ring, while records are written. Written under the lock of the list of Ms.
+    ring: StdAtomicPtr<Ring>,
+    /// The ring that it has had, for the next time. Owner: the maker of the M, then the holder of worldsema.
+    pub kept_ring: OwnPtr<Ring>,
 }
 
 /// An M. Its memory lives as long as the process.
@@ -335,6 +344,8 @@ impl M {
             bailed: AtomicBool::new(false),
             timer: OwnI32::new(0),
             timer_tid: OwnI32::new(0),
+            ring: StdAtomicPtr::new(std::ptr::null_mut()),
+            kept_ring: OwnPtr::null(),
         }
     }
 
@@ -347,10 +358,41 @@ impl M {
         unsafe { &*self.sched }
     }
 
-    /// Whether the code here is on a G of a worker, not pinned and not locked: such a G may leave its stack.
+    /// Whether the code here is on a G of a worker, not pinned and not locked, and writes no records: such a G may leave
+    /// its stack by the fast paths.
     #[inline(always)]
     pub fn is_free(&self) -> bool {
         self.mode.get() == 0
+    }
+
+    /// Whether the code here is in a syscall of a G that [`M::is_free`] otherwise.
+    #[inline(always)]
+    pub fn is_free_in_syscall(&self) -> bool {
+        self.mode.get() == Ctx::Syscall as u64
+    }
+
+    /// Whether this M writes records. For its own thread.
+    #[inline(always)]
+    pub fn is_traced(&self) -> bool {
+        self.mode.get() & mode::TRACED != 0
+    }
+
+    /// For [`record::settle`].
+    pub fn set_traced(&self, on: bool) {
+        let mode = self.mode.get() & !mode::TRACED;
+        self.mode.set(if on { mode | mode::TRACED } else { mode });
+    }
+
+    /// Its ring, if records are wanted. Rings are never freed.
+    #[inline(always)]
+    pub fn ring(&self) -> Option<&'static Ring> {
+        // SAFETY: null or a ring. Acquire: pairs with the Release in `set_ring`.
+        unsafe { self.ring.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// For the holder of the lock of the list of Ms.
+    pub fn set_ring(&self, on: bool) {
+        self.ring.store(if on { self.kept_ring.get() } else { std::ptr::null_mut() }, Ordering::Release);
     }
 
     /// Whether there is no request to the P. For code that [`M::is_free`].
@@ -476,6 +518,19 @@ impl M {
     /// Ties a P to this M. For its own thread.
     #[inline(always)]
     pub fn acquirep(&self, pp: OwnedP) {
+        let p = pp.p();
+        // The calls of the host are over that the last owner had left it for.
+        p.shown_idle.set(false);
+        self.retie(pp);
+        record::settle(self);
+        if self.is_traced() {
+            record::proc_start(self, p);
+        }
+    }
+
+    /// As [`M::acquirep`], for a P that was this M's in the eyes of others all the time.
+    #[inline(always)]
+    pub fn retie(&self, pp: OwnedP) {
         pp.set_m(self as *const M as *mut M);
         // SAFETY: as in `p`.
         let slot = unsafe { &mut *self.p.get() };
@@ -505,6 +560,15 @@ impl M {
     /// Unties the P. For its own thread.
     #[inline(always)]
     pub fn releasep(&self) -> OwnedP {
+        if self.is_traced() {
+            record::proc_stop(self, self.must_p().p());
+        }
+        self.releasep_silently()
+    }
+
+    /// As [`M::releasep`], where the caller writes the record.
+    #[inline(always)]
+    pub fn releasep_silently(&self) -> OwnedP {
         // SYSCALL-Y4: its next owner may get it with the same tick.
         self.mark.set(0);
         self.untie()
@@ -720,7 +784,7 @@ impl M {
     /// SEIZE-W3: whether the P may be taken from the host's code here. For a thread that has seen [`Outside::Host`] and
     /// takes the P only if its word is unchanged: until then everything that is read here stays.
     pub fn may_lose_p(&self) -> bool {
-        let mode = self.mode.get() & !(mode::EXTRA | mode::LOCKED);
+        let mode = self.mode.get() & !(mode::EXTRA | mode::LOCKED | mode::TRACED);
         mode == Ctx::G as u64 && self.g().is_some_and(|gp| !gp.has(crate::gmp::g::gflag::NO_PREEMPT))
     }
 

@@ -29,6 +29,7 @@ pub mod p;
 pub mod permits;
 pub mod posts;
 pub mod queue;
+pub mod record;
 pub mod sched;
 pub mod semtable;
 pub mod timers;

@@ -59,6 +59,10 @@ pub struct P {
     pub stats: PStats,
     /// The period and the release that it has seen: protocol/tidy.rs. Owner: the M.
     pub tidied: OwnU64,
+    /// The number of its last record (RECORD-2). Owner: the owner of the P.
+    pub trace_seq: OwnU32,
+    /// Its M is in a call of the host without a G, and a record says that the P is idle. Owner: the owner of the P.
+    pub shown_idle: OwnBool,
     pub timers: Line<Timers>,
     pub watch: Line<Watch>,
     queue_line: Line<()>,
@@ -215,6 +219,8 @@ impl P {
             idle_link: OwnPtr::null(),
             watch: Line::default(),
             tidied: OwnU64::new(0),
+            trace_seq: OwnU32::new(0),
+            shown_idle: OwnBool::new(false),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::gmp::netpoll::NetPoll;
 use crate::gmp::orphans::Orphans;
 use crate::gmp::permits::Offload;
 use crate::gmp::posts::Posts;
+use crate::gmp::record::Trace;
 use crate::gmp::timers::NEVER;
 use crate::sync::fence;
 use crate::sync::own::{OwnBool, OwnI32, OwnI64, OwnPtr, OwnU64};
@@ -30,6 +31,7 @@ use crate::sync::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Event, Lock, Note, Ordering, Rank, step,
 };
 use crate::sys::array::Array;
+use crate::trace::ring::Ring;
 use std::ffi::c_void;
 use std::sync::atomic::AtomicU64 as StdAtomicU64;
 
@@ -180,6 +182,7 @@ pub struct Sched {
     pub pkeys: Keys,
     /// The objects that the host holds by handles.
     pub(super) slabs: Slabs,
+    pub trace: Trace,
 }
 
 // SAFETY: the fields that are not Sync by themselves are raw pointers inside locks, to objects that are never freed.
@@ -274,6 +277,7 @@ impl Sched {
             gkeys: Keys::new(),
             pkeys: Keys::new(),
             slabs: Slabs::new(),
+            trace: Trace::default(),
         })?;
         Some(s)
     }
@@ -302,11 +306,48 @@ impl Sched {
         // SAFETY: just leaked.
         let m = unsafe { MRef::from_ptr(std::ptr::from_ref(m).cast_mut()) }?;
         let mut n = self.allm_lock.lock();
+        // TRACE-2
+        while self.trace.on.get() && m.kept_ring.is_null() {
+            drop(n);
+            self.keep_ring(m)?;
+            n = self.allm_lock.lock();
+        }
+        m.set_ring(self.trace.on.get());
         *n += 1;
         m.all_link.set(self.allm.load(Ordering::Relaxed));
         // Release: pairs with the Acquire in `every_m`.
         self.allm.store(m.as_ptr(), Ordering::Release);
         Some(m)
+    }
+
+    /// Makes a ring for an M that has none. None if there is no memory.
+    fn keep_ring(&self, m: MRef) -> Option<()> {
+        if m.kept_ring.is_null() {
+            let ring = try_leak(Ring::new(self.trace.records.get() as usize)?)?;
+            m.kept_ring.set(std::ptr::from_ref(ring).cast_mut());
+        }
+        Some(())
+    }
+
+    /// TRACE-1 and TRACE-2: from here on each M has a ring. None if there is no memory: then none has. For the holder of
+    /// worldsema, or before the runtime is up.
+    pub fn give_rings(&self) -> Option<()> {
+        loop {
+            self.every_m().try_for_each(|m| self.keep_ring(m))?;
+            let _list = self.allm_lock.lock();
+            if self.every_m().all(|m| !m.kept_ring.is_null()) {
+                self.trace.on.set(true);
+                self.every_m().for_each(|m| m.set_ring(true));
+                return Some(());
+            }
+        }
+    }
+
+    /// TRACE-4: no M has a ring any more.
+    pub fn take_rings(&self) {
+        let _list = self.allm_lock.lock();
+        self.trace.on.set(false);
+        self.every_m().for_each(|m| m.set_ring(false));
     }
 
     /// Every M ever made.

@@ -55,6 +55,7 @@ const FILES: &[(&str, &str)] = &[
     ("block/hook.rs", include_str!("../block/hook.rs")),
     ("block/parallel.rs", include_str!("../block/parallel.rs")),
     ("ds/runq.rs", include_str!("../ds/runq.rs")),
+    ("trace/ring.rs", include_str!("../trace/ring.rs")),
     ("gmp/m.rs", include_str!("../gmp/m.rs")),
     ("gmp/p.rs", include_str!("../gmp/p.rs")),
     ("gmp/p/word.rs", include_str!("../gmp/p/word.rs")),
@@ -80,7 +81,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("protocol/wake.rs", "timer_added", "timer_waiters::finds_timer_without_fence"),
     ("protocol/wake.rs", "enlist_idle", "timer_waiters::finds_timer_waiter_without_fence"),
     ("protocol/quiet.rs", "notify_if_all_idle", "quiets::finds_quiet_told_without_fence"),
-    ("protocol/park.rs", "ready_queue", "wakes::finds_ready_without_fence"),
+    ("protocol/park.rs", "ready_queue_with_p", "wakes::finds_ready_without_fence"),
     ("protocol/syscall.rs", "leave", "stops::finds_enter_without_fence"),
     ("protocol/syscall.rs", "come_back", "syscalls::finds_exit_without_fence"),
     ("protocol/syscall.rs", "retake", "syscalls::finds_retake_without_fence"),
@@ -104,6 +105,8 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("gmp/sched.rs", "is_closing", "closes::finds_spawn_without_fence"),
     ("ds/runq.rs", "pop_newest", "runqs::finds_pop_without_fence"),
     ("ds/runq.rs", "steal", "runqs::finds_steal_without_fence"),
+    ("trace/ring.rs", "put", "rings::finds_record_without_fence"),
+    ("trace/ring.rs", "copy", "rings::finds_copy_without_fence"),
 ];
 
 /// Fences that no model can miss, and why.
@@ -184,7 +187,8 @@ fn every_fence_has_a_model() {
         include_str!("polls.rs"),
         include_str!("fds.rs"),
         include_str!("copies.rs"),
-        include_str!("offloads.rs")
+        include_str!("offloads.rs"),
+        include_str!("rings.rs")
     );
     for n in NEEDED {
         let name = n.2.rsplit("::").next().unwrap();

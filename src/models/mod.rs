@@ -51,6 +51,7 @@ mod queues;
 mod quiets;
 mod rescues;
 mod resizes;
+mod rings;
 mod rounds;
 mod runqs;
 mod rw;

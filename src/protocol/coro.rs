@@ -82,8 +82,7 @@ const ENDED: u8 = 1;
 
 /// Makes a coroutine that has not begun. Returns the handle of its G.
 pub fn make(m: MRef, what: &Spawn) -> Result<u64> {
-    let gp = store::newproc_to_start(m, what)?;
-    gp.set_flag(gflag::CORO, true);
+    let gp = store::newproc_to_start(m, &Spawn { flags: what.flags | gflag::CORO, ..*what })?;
     gp.resumer.set(null_mut());
     gp.note_wait(WaitReason::COROUTINE, m.sched().coarse_now());
     let handle = gp.handle();

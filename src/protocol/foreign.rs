@@ -34,6 +34,7 @@ use super::{lockedm, syscall};
 use crate::fiber::host::HostThread;
 use crate::gmp::g::{GName, GRef, GStatus, gflag};
 use crate::gmp::m::{Ctx, Kind, MRef};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 
@@ -75,6 +76,7 @@ pub fn needm(sched: &Sched, tid: i32) -> Option<MRef> {
     m.set_lockedg(Some(gp));
     m.oldp.set(std::ptr::null_mut());
     m.tid.set(tid);
+    record::foreign_in(&m, gp);
     m.stack_hi.set(std::ptr::null_mut());
     m.alive.set(true);
     m.set_ctx(Ctx::Foreign);
@@ -89,6 +91,7 @@ pub fn dropm(m: MRef) {
     let gp = m.own_g();
     debug_assert!(m.ctx() == Ctx::Foreign && m.p().is_none());
     syscall::give_up_p(m);
+    record::foreign_out(&m, gp);
     m.alive.set(false);
     gp.set_status(GStatus::Dead);
     if !gp.next_generation() {

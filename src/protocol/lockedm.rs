@@ -29,6 +29,7 @@ use super::{preempt, quiet, syscall, wake};
 use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, STOP};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use crate::sync::widen::widen;
@@ -52,6 +53,9 @@ pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
 pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     if !runs || serve(sched, m, gp) != Served::Runs {
         wait(sched, m, gp);
+    }
+    if m.is_traced() {
+        record::start(&m, gp);
     }
     gp.set_status(GStatus::Running);
     m.curg.set(gp.as_ptr());

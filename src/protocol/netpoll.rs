@@ -85,6 +85,7 @@
 
 use crate::gmp::g::{GList, GStatus};
 use crate::gmp::m::MRef;
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::{Events, Ordering, now};
 
@@ -119,6 +120,7 @@ pub fn deliver(sched: &Sched, m: MRef, events: &mut Events) -> usize {
     let itself = alone && m.p().is_some_and(|pp| !pp.has_nothing());
     let n = list.len() + usize::from(itself);
     while let Some(gp) = list.pop_front() {
+        record::unblock(&m, gp);
         gp.set_status(GStatus::Runnable);
         match m.p() {
             Some(pp) => pp.put_last(gp),

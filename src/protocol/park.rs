@@ -81,6 +81,7 @@ use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx, MRef, Mcall, Place};
 use crate::gmp::p::{OwnedP, PREEMPT};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::sync::widen::widen;
@@ -212,7 +213,7 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
                 return !park_by_host(m, gp, commit);
             }
             // SAFETY: the commit came with its argument; PARK-K1.
-            commit.f.is_some_and(|f| !unsafe { f(m, gp, commit.arg) })
+            commit.f.is_some_and(|f| !unsafe { f(m, gp, commit.arg) }) && refused(m, gp)
         }
         Mcall::Suspend => {
             gp.set_status(GStatus::Suspended);
@@ -253,6 +254,13 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     }
 }
 
+/// A commit of the library has refused: the G does not wait any more. True.
+#[cold]
+fn refused(m: MRef, gp: GRef) -> bool {
+    record::unblock(&m, gp);
+    true
+}
+
 /// PARK-L3 for a commit of the host. False: the G continues.
 #[inline(never)]
 fn park_by_host(m: MRef, gp: GRef, commit: Commit) -> bool {
@@ -262,6 +270,7 @@ fn park_by_host(m: MRef, gp: GRef, commit: Commit) -> bool {
     let parks = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
     let parked = parks && gp.cas_status(GStatus::Parking, GStatus::Parked);
     if !parked {
+        record::unblock(&m, gp);
         gp.set_status(GStatus::Runnable);
     }
     parked
@@ -275,7 +284,8 @@ fn wake_bug(sched: &Sched) -> ! {
 /// PARK-L2: the next G of this P. None if the scheduler must choose.
 #[inline(always)]
 fn pick(m: MRef, pp: &OwnedP) -> Option<GRef> {
-    if pp.requests() != 0 || m.lockedg().is_some() {
+    // What is locked, or writes records, goes through g0.
+    if pp.requests() != 0 || !m.is_free() {
         return None;
     }
     if pp.timers.first() != NEVER && pp.stats.switches.get().is_multiple_of(TIMER_TICK) {
@@ -346,6 +356,9 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     }
     make_running(m, pp, gp);
     m.set_ctx(Ctx::G);
+    if m.is_traced() {
+        record::start(&m, gp);
+    }
     // SAFETY: the G is ours.
     let to = unsafe { &(*gp.host.get()).fiber };
     // SAFETY: only its thread, which is this one, uses it.
@@ -399,6 +412,9 @@ fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     }
     let gp = running(m);
     gp.note_wait(reason, m.sched().coarse_now());
+    if m.is_traced() {
+        record::block(&m, gp, reason);
+    }
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
     unsafe { mcall(m, gp, Mcall::Park(commit)) }
@@ -446,31 +462,46 @@ pub fn goready(m: MRef, gp: GRef) {
     }
     gp.set_status(GStatus::Runnable);
     widen!();
-    ready_queue(m, gp);
+    if m.is_free() { ready_queue_with_p(m, m.free_p(), gp) } else { goready_with_care(m, gp) }
 }
 
-/// PARK-D2 and PARK-D3 for a G that is Runnable already.
+/// [`goready`] for every caller that is not free: the callbacks of the scheduler, and all that write records.
+#[cold]
+#[inline(never)]
+fn goready_with_care(m: MRef, gp: GRef) {
+    record::unblock(&m, gp);
+    ready_queue_with_care(m, gp);
+}
+
+/// PARK-D2 and PARK-D3 for a G that is Runnable already, and has not waited.
 #[inline(always)]
 pub fn ready_queue(m: MRef, gp: GRef) {
-    let sched = m.sched();
+    if m.is_free() { ready_queue_with_p(m, m.free_p(), gp) } else { ready_queue_with_care(m, gp) }
+}
+
+#[inline(never)]
+fn ready_queue_with_care(m: MRef, gp: GRef) {
     match m.p() {
-        Some(pp) => {
-            // `put_next` has moved the former runnext into the queue. A wake was done for that G when it was submitted.
-            // But a thief may take `gp` before it can see the other G in the queue, and call no further M since all Ps
-            // are busy; and then a P goes idle. So this submit needs its fence too. (With one P, which is this one, no
-            // other can be idle.)
-            if !pp.put_next(gp) {
-                fence_after_rmw();
-            } else if sched.procs() > 1 {
-                fence(Ordering::SeqCst);
-            }
-            wake::wakep_fenced(sched, m);
-        }
+        Some(pp) => ready_queue_with_p(m, pp, gp),
         None => {
-            sched.globrunqput(gp);
-            wake::wakep(sched, m);
+            m.sched().globrunqput(gp);
+            wake::wakep(m.sched(), m);
         }
     }
+}
+
+#[inline(always)]
+fn ready_queue_with_p(m: MRef, pp: &OwnedP, gp: GRef) {
+    let sched = m.sched();
+    // `put_next` has moved the former runnext into the queue. A wake was done for that G when it was submitted. But a
+    // thief may take `gp` before it can see the other G in the queue, and call no further M since all Ps are busy; and
+    // then a P goes idle. So this submit needs its fence too. (With one P, which is this one, no other can be idle.)
+    if !pp.put_next(gp) {
+        fence_after_rmw();
+    } else if sched.procs() > 1 {
+        fence(Ordering::SeqCst);
+    }
+    wake::wakep_fenced(sched, m);
 }
 
 /// Readies a G that parked by [`gopark_host`], if `handle` still names it and it is parked so.
@@ -493,7 +524,7 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
     if gp.has(gflag::THREAD_WAIT) {
         thread::ready(gp);
     } else {
-        ready_queue(m, gp);
+        if m.is_free() { ready_queue_with_p(m, m.free_p(), gp) } else { goready_with_care(m, gp) }
     }
     true
 }
@@ -508,6 +539,9 @@ pub fn gosched(m: MRef) -> MRef {
     let gp = running(m);
     if has_no_other(m, m.must_p()) {
         return m;
+    }
+    if m.is_traced() {
+        record::yields(&m, gp);
     }
     gp.set_status(GStatus::Runnable);
     if m.is_extra() {
@@ -556,6 +590,7 @@ pub fn safepoint(m: MRef) -> MRef {
         return m;
     }
     pp.stats.preempts.bump();
+    record::preempted(&m, gp);
     gp.set_status(GStatus::Runnable);
     // If its slice is over, the G goes behind all others. For a stop, a barrier, timers or the global queue it keeps
     // its place.
@@ -577,6 +612,18 @@ pub fn exit_syscall(m: MRef, gp: GRef) -> MRef {
     unsafe { mcall(m, gp, Mcall::ExitSyscallNoP) }
 }
 
+/// As [`exit_syscall`], for code that [`M::is_free_in_syscall`](crate::gmp::M::is_free_in_syscall).
+///
+/// # Migrates
+#[inline(always)]
+pub fn exit_syscall_free(m: MRef, gp: GRef) -> MRef {
+    if syscall::exitsyscall_free(m, gp) {
+        return m;
+    }
+    // SAFETY: gp runs here and found no P.
+    unsafe { mcall(m, gp, Mcall::ExitSyscallNoP) }
+}
+
 // ---- begin and end --------------------------------------------------------------------------------------------------
 
 /// Runs a new G at once, before its parent continues: the parent's continuation is what other Ps may steal.
@@ -587,12 +634,38 @@ pub fn run_child_first(m: MRef, child: GRef) -> MRef {
     let gp = running(m);
     let pp = m.must_p();
     // Requests wait until the next pass through the scheduler: at the latest when the child ends.
-    if m.lockedg().is_some() || !store::bind_stack(m, pp, child) {
+    if !m.is_free() {
+        return run_child_with_care(m, gp, child);
+    }
+    if !store::bind_stack(m, pp, child) {
         ready_queue(m, child);
         return m;
     }
+    switch_to_child(m, gp, child)
+}
+
+/// [`run_child_first`] for every caller that is not free.
+///
+/// # Migrates
+#[cold]
+#[inline(never)]
+fn run_child_with_care(m: MRef, gp: GRef, child: GRef) -> MRef {
+    if m.lockedg().is_some() || !store::bind_stack(m, m.must_p(), child) {
+        ready_queue(m, child);
+        return m;
+    }
+    if m.is_traced() {
+        record::child_first(&m, gp);
+        record::start(&m, child);
+    }
+    switch_to_child(m, gp, child)
+}
+
+/// # Migrates
+#[inline(always)]
+fn switch_to_child(m: MRef, gp: GRef, child: GRef) -> MRef {
     gp.set_status(GStatus::Runnable);
-    make_running(m, pp, child);
+    make_running(m, m.must_p(), child);
     m.set_pending(gp, Mcall::Parent);
     // SAFETY: the child is ours and has its stack. The parent is published when it is off its own stack (PARK-L3).
     unsafe { switch_from(m, gp, Sp(child.sp.get())) }
@@ -639,6 +712,9 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
             }
             _ => {}
         }
+    }
+    if m.is_traced() {
+        record::destroy(&m, gp);
     }
     // SAFETY: the G is gone after this.
     unsafe { mcall(m, gp, Mcall::Exit) };

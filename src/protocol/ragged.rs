@@ -75,7 +75,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
         idle = idle::pidle_freeze(sched, &mut lk);
     }
     if asked {
-        take_outside(sched, &mut called);
+        take_outside(sched, me, &mut called);
         tell(sched, false);
     }
     widen!();
@@ -114,13 +114,13 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
 }
 
 /// Takes the Ps with FN whose Ms are in syscalls, or run the host's code.
-fn take_outside(sched: &Sched, called: &mut *mut crate::gmp::P) {
+fn take_outside(sched: &Sched, me: MRef, called: &mut *mut crate::gmp::P) {
     widen!();
     asymmetric_fence_heavy();
     // A P that still has FN is not idle, so the mask does not leave it out.
     for p in sched.busy_ps() {
         widen!();
-        if let Some(taken) = syscall::take(sched, p, |host| p.try_take_requested(FN, host)) {
+        if let Some(taken) = syscall::take(sched, me, p, |host| p.try_take_requested(FN, host)) {
             if taken.from.is_some() {
                 syscall::hold_later(sched);
             }
@@ -138,7 +138,7 @@ fn wait(sched: &Sched, me: MRef) {
     let mut pause = FIRST_PAUSE;
     while !b.note.sleep_until(Some(now() + pause)) {
         let mut called: *mut crate::gmp::P = std::ptr::null_mut();
-        take_outside(sched, &mut called);
+        take_outside(sched, me, &mut called);
         while let Some(pp) = pop(&mut called) {
             run_fn(sched, me, pp.p());
             syscall::handoffp(sched, me, pp);

@@ -31,6 +31,7 @@ use super::wake;
 use crate::gmp::g::GList;
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::Timers;
 use crate::sync::Ordering;
@@ -67,6 +68,7 @@ pub fn procresize(sched: &Sched, me: MRef, n: u32) -> bool {
     }
     // RESIZE-N5. Release: pairs with the Acquire in `procs`. A reader may see the old number for a while (RESIZE-V2).
     sched.gomaxprocs.store(n as i32, Ordering::Release);
+    record::procs(&me, n);
     true
 }
 

@@ -135,6 +135,7 @@ use crate::gmp::g::{GList, GRef, GStatus, gflag};
 use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{OwnedP, PREEMPT, PRef, STOP};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
 use crate::sync::{Ordering, light_fence, now};
@@ -486,6 +487,10 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
                 drop(lk);
                 pp.schedtick.bump();
                 m.acquirep(pp);
+                if m.is_traced() {
+                    record::sys_blocked(&m, gp);
+                    record::start(&m, gp);
+                }
                 return;
             }
         }
@@ -495,6 +500,7 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
     tie(m, gp);
     m.held.set(held);
     m.set_ctx(Ctx::Sched);
+    if had_p { record::held(&m, gp) } else { record::sys_blocked(&m, gp) }
     gp.set_status(GStatus::Runnable);
     widen!();
     if held {
@@ -543,6 +549,7 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
     let runs = lockedm::wait(sched, m, gp);
     m.held.set(false);
     if runs {
+        record::start(&m, gp);
         m.must_p().stats.switches.bump();
     } else {
         m.bailed.store(false, Ordering::Relaxed);

@@ -12,6 +12,7 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, GName, GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::MRef;
 use crate::gmp::p::OwnedP;
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
 use std::ffi::c_void;
@@ -39,8 +40,26 @@ pub struct Spawn {
 /// guarded stack.
 #[inline]
 pub fn newproc(m: MRef, what: &Spawn) -> Option<GRef> {
-    let sched = m.sched();
-    let Some(pp) = m.p() else { return newproc_no_p(sched, what) };
+    if !m.is_free() {
+        return newproc_with_care(m, what);
+    }
+    newproc_with_p(m.sched(), m.free_p(), what)
+}
+
+/// [`newproc`] for every caller that is not free.
+#[cold]
+#[inline(never)]
+fn newproc_with_care(m: MRef, what: &Spawn) -> Option<GRef> {
+    let gp = match m.p() {
+        Some(pp) => newproc_with_p(m.sched(), pp, what)?,
+        None => newproc_no_p(m.sched(), what)?,
+    };
+    record::create(&m, gp, what.entry, what.arg, what.flags & gflag::CORO != 0);
+    Some(gp)
+}
+
+#[inline(always)]
+fn newproc_with_p(sched: &Sched, pp: &OwnedP, what: &Spawn) -> Option<GRef> {
     let gp = match pp.gfree_pop() {
         Some(gp) => gp,
         None => refill(sched, pp)?,
@@ -85,6 +104,7 @@ fn make(gp: GRef, goid: u64, what: &Spawn) {
 pub fn newproc_from(m: MRef, gp: GRef, what: &Spawn) -> GRef {
     make(gp, m.sched().goids(1), what);
     m.sched().stats.spawned.fetch_add(1, Ordering::Relaxed);
+    record::create(&m, gp, what.entry, what.arg, false);
     gp
 }
 

@@ -58,6 +58,7 @@ use super::{idle, seize, syscall, wake};
 use crate::gmp::g::{GList, GRef};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
 use crate::sync::{asymmetric_fence_heavy, now};
@@ -67,6 +68,7 @@ use crate::sync::{asymmetric_fence_heavy, now};
 #[must_use]
 pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late: impl FnMut(Late)) -> bool {
     let begun = now();
+    record::stops_world(&me);
     let own = me.p().map(|p| p.p());
     let loose = what == Stop::Ps && sched.cfg.seizes.get();
     let mut held = GList::new();
@@ -109,6 +111,7 @@ pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late
             for p in sched.busy_ps() {
                 widen!();
                 if let Some(taken) = p.try_take_requested(STOP, loose) {
+                    record::taken(&me, &taken);
                     taken.pp.stop();
                     lk.stopwait -= 1;
                     if let Some(m) = taken.from {
@@ -211,6 +214,7 @@ fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
 
 /// STW-C2 and STW-C3. The caller has stopped the world, and has done the resize if one was asked for (STW-C1).
 pub fn start(sched: &Sched, me: MRef) {
+    record::starts_world(&me);
     // Ps with work, linked by `idle_link`. They have no owner until they get an M.
     let mut busy: *mut crate::gmp::P = std::ptr::null_mut();
     {

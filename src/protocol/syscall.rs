@@ -82,6 +82,7 @@ use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP, Taken};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::sync::widen::widen;
@@ -91,6 +92,15 @@ use crate::sys;
 /// SYSCALL-E1 to SYSCALL-E3. `sp` is the end of the G's stack, for a collector.
 #[inline(always)]
 pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
+    if m.is_traced() {
+        record::sys_begin(&m, gp);
+    }
+    entersyscall_free(m, gp, sp);
+}
+
+/// As [`entersyscall`], for code that [`M::is_free`](crate::gmp::M::is_free).
+#[inline(always)]
+pub fn entersyscall_free(m: MRef, gp: GRef, sp: *mut u8) {
     // SYSCALL-E1
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
@@ -133,12 +143,15 @@ fn entersyscall_slow(m: MRef) {
             super::preempt::run_safe_point_fn(sched, m, m.must_p().p());
         } else {
             let mut lk = sched.lock.lock();
-            match super::preempt::stop_p(&mut lk, sched, m.releasep()) {
+            let id = m.must_p().p();
+            match super::preempt::stop_p(&mut lk, sched, m.releasep_silently()) {
                 Ok(()) => {
+                    // Still under the lock: no other thread has it yet.
+                    record::proc_stop(&m, id);
                     m.oldp.set(std::ptr::null_mut());
                     return;
                 }
-                Err(pp) => m.acquirep(pp),
+                Err(pp) => m.retie(pp),
             }
         }
         if leave(m) {
@@ -167,7 +180,7 @@ fn come_back(m: MRef, p: PRef) -> bool {
 #[cold]
 #[inline(never)]
 fn come_back_slow(m: MRef, p: PRef) -> bool {
-    OwnedP::reclaim_slow(p, m.saved_word()).map(|pp| m.acquirep(pp)).is_some()
+    OwnedP::reclaim_slow(p, m.saved_word()).map(|pp| m.retie(pp)).is_some()
 }
 
 /// Calls a function of the host on a worker that runs no G. As in a syscall, the P may be taken meanwhile, so that no
@@ -180,16 +193,26 @@ pub fn call_apart(sched: &Sched, m: MRef, f: impl FnOnce()) -> bool {
         sched.nmspinning.fetch_sub(1, Ordering::SeqCst);
     }
     m.must_p().stats.syscalls.bump();
+    let p = m.must_p().p();
+    if m.is_traced() {
+        record::proc_stop(&m, p);
+        p.shown_idle.set(true);
+    }
     if !leave(m) {
         entersyscall_slow(m);
     }
     f();
     // SAFETY: oldp is null or a P.
-    unsafe { PRef::from_ptr(m.oldp.get()) }.is_some_and(|p| come_back(m, p))
+    let back = unsafe { PRef::from_ptr(m.oldp.get()) }.is_some_and(|p| come_back(m, p));
+    if back && p.shown_idle.replace(false) {
+        record::proc_start(&m, p);
+    }
+    back
 }
 
 /// As [`entersyscall`], and hands the P off at once.
 pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
+    record::sys_begin(&m, gp);
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
     m.set_ctx(Ctx::Syscall);
@@ -202,6 +225,23 @@ pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
 /// SYSCALL-X1 to SYSCALL-X3. False if there is no P; SYSCALL-X4 is next.
 #[inline(always)]
 pub fn exitsyscall(m: MRef, gp: GRef) -> bool {
+    // SAFETY: oldp is null or a P.
+    if let Some(p) = unsafe { PRef::from_ptr(m.oldp.get()) }
+        && come_back(m, p)
+    {
+        if m.is_traced() {
+            record::sys_end(&m, gp);
+        }
+        gp.set_status(GStatus::Running);
+        m.set_ctx(Ctx::G);
+        return true;
+    }
+    exitsyscall_slow(m, gp)
+}
+
+/// As [`exitsyscall`], for an M of which no records are written.
+#[inline(always)]
+pub fn exitsyscall_free(m: MRef, gp: GRef) -> bool {
     // SAFETY: oldp is null or a P.
     if let Some(p) = unsafe { PRef::from_ptr(m.oldp.get()) }
         && come_back(m, p)
@@ -226,6 +266,10 @@ fn exitsyscall_slow(m: MRef, gp: GRef) -> bool {
     let Some(pp) = idle::pidleget(sched, &mut lk) else { return false };
     drop(lk);
     m.acquirep(pp);
+    if m.is_traced() {
+        record::sys_blocked(&m, gp);
+        record::start(&m, gp);
+    }
     gp.set_status(GStatus::Running);
     m.set_ctx(Ctx::G);
     true
@@ -237,7 +281,9 @@ pub fn give_up_p(m: MRef) {
     if let Some(p) = unsafe { PRef::from_ptr(m.oldp.take()) }
         && come_back(m, p)
     {
-        handoffp(m.sched(), m, m.releasep());
+        let pp = m.releasep_silently();
+        record::took_back(&m, p);
+        handoffp(m.sched(), m, pp);
     }
 }
 
@@ -259,6 +305,7 @@ pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
         if sched.closing.load(Ordering::Relaxed) {
             return NoP::Closed;
         }
+        record::sys_blocked(&m, gp);
         gp.set_status(GStatus::Runnable);
         if let Some(pp) = idle::pidleget(sched, &mut lk) {
             drop(lk);
@@ -336,7 +383,7 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
     for p in ps {
         widen!();
         // SYSCALL-T3, SYSCALL-T4
-        if let Some(Taken { pp, from }) = take(sched, p, |host| p.try_retake(host)) {
+        if let Some(Taken { pp, from, .. }) = take(sched, me, p, |host| p.try_retake(host)) {
             match from {
                 None => {
                     sched.stats.retakes.fetch_add(1, Ordering::Relaxed);
@@ -358,13 +405,13 @@ pub fn retake(sched: &Sched, me: MRef, ps: impl Iterator<Item = PRef> + Clone, n
 }
 
 /// SYSCALL-T3 and SYSCALL-T4 for one P, by `take`, which is told whether the P may be taken from the host's code.
-pub fn take(sched: &Sched, p: PRef, take: impl Fn(bool) -> Option<Taken>) -> Option<Taken> {
+pub fn take(sched: &Sched, me: MRef, p: PRef, take: impl Fn(bool) -> Option<Taken>) -> Option<Taken> {
     if !sched.cfg.seizes.get() || !p.in_host(p.word()) {
-        return take(false);
+        return take(false).inspect(|taken| record::taken(&me, taken));
     }
     // SEIZE-W4
     let mut lk = sched.lock.lock();
-    let taken = take(!lk.exact);
+    let taken = take(!lk.exact).inspect(|taken| record::taken(&me, taken));
     if let Some(Taken { from: Some(m), .. }) = &taken {
         went_out(sched, &mut lk, *m);
     }

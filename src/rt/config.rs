@@ -160,6 +160,10 @@ pub struct Debug {
     /// How many calls on files may block threads at a time.
     file_calls: u64,
     pub strict: Strict,
+    /// Where in the text the name of the file for records begins and how long it is; 0 bytes: none is written.
+    trace: (usize, usize),
+    /// The size of the rings for records.
+    pub trace_kb: u64,
 }
 
 /// What becomes of a wrong call, beside its status (strict.rs).
@@ -186,6 +190,8 @@ impl Debug {
         addresses: false,
         file_calls: FILES as u64,
         strict: Strict::Off,
+        trace: (0, 0),
+        trace_kb: (super::trace::RING_BYTES >> 10) as u64,
     };
 }
 
@@ -209,6 +215,8 @@ enum Value {
     Number { unit: &'static str, most: u64 },
     /// One of these words.
     Word(&'static [&'static str]),
+    /// The name of a file. The setting gets where it begins in the text, and in the upper half how long it is.
+    File,
 }
 
 const SETTINGS: &[Setting] = &[
@@ -291,6 +299,18 @@ const SETTINGS: &[Setting] = &[
         what: "1: report each kind of wrong call of the library once; 2: report the first, and abort",
         set: |d, v| d.strict = [Strict::Off, Strict::Report, Strict::Abort][v as usize],
     },
+    Setting {
+        name: "trace",
+        value: Value::File,
+        what: "record what happens, and write the last of it to FILE at the end of the process",
+        set: |d, v| d.trace = (v as u32 as usize, (v >> 32) as usize),
+    },
+    Setting {
+        name: "tracekb",
+        value: Value::Number { unit: "N", most: (super::trace::MOST_RING_BYTES >> 10) as u64 },
+        what: "for how many KiB of records each thread has room; 256 by default, 4 at least",
+        set: |d, v| d.trace_kb = v,
+    },
 ];
 
 impl Value {
@@ -316,6 +336,7 @@ impl fmt::Display for Setting {
             Value::Bare => Ok(()),
             Value::Switch => f.write_str("=0|1"),
             Value::Number { unit, .. } => write!(f, "={unit}"),
+            Value::File => f.write_str("=FILE"),
             Value::Word(words) => {
                 for (i, word) in words.iter().enumerate() {
                     write!(f, "{}{word}", if i == 0 { '=' } else { '|' })?;
@@ -370,7 +391,13 @@ fn settings(text: &[u8], mut wrong: impl FnMut(&[u8])) -> Debug {
             None => (part, None),
         };
         let setting = SETTINGS.iter().find(|s| s.name.as_bytes() == name);
-        match setting.and_then(|s| Some((s, s.value.parse(value)?))) {
+        // Within the text, so that it needs no memory of its own.
+        let place = |v: &[u8]| (v.as_ptr() as u64 - text.as_ptr() as u64) | (v.len() as u64) << 32;
+        let parse = |s: &Setting| match (&s.value, value) {
+            (Value::File, Some(v)) if !v.is_empty() && !v.contains(&0) => Some(place(v)),
+            _ => s.value.parse(value),
+        };
+        match setting.and_then(|s| Some((s, parse(s)?))) {
             Some((setting, value)) => (setting.set)(&mut debug, value),
             None => wrong(part),
         }
@@ -411,6 +438,12 @@ impl Environment {
         let (gmxdebug, gmx_maxprocs) = (Variable::read(c"GMXDEBUG"), Variable::read(c"GMX_MAXPROCS"));
         let maxprocs = if gmx_maxprocs.long { MaxProcs::Wrong } else { MaxProcs::parse(gmx_maxprocs.bytes()) };
         Environment { debug: settings(gmxdebug.bytes(), |_| {}), maxprocs, gmxdebug, gmx_maxprocs }
+    }
+
+    /// The file that records are to be written to.
+    pub fn trace(&self) -> Option<&[u8]> {
+        let (begin, len) = self.debug.trace;
+        self.gmxdebug.bytes().get(begin..begin + len).filter(|path| !path.is_empty())
     }
 
     /// The remarks for the user about the variables: a line for each variable with a part that was not understood, and

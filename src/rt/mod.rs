@@ -15,6 +15,7 @@ pub mod notify;
 mod nudge;
 pub mod report;
 pub mod strict;
+pub mod trace;
 pub mod trouble;
 
 use crate::block::{fd, post, process};
@@ -293,6 +294,10 @@ fn begin_excluded(options: &Options, env: &Environment) -> Result<&'static Sched
     sched.signals.set(sys::Signals::blocked_by_main().0);
     sched.hogs.want(options.report.is_some() || env.debug.hogs);
     sys::cpu_timer::set_signal(options.preempt_signal);
+    if let Some(path) = env.trace() {
+        // Without memory for it there is no trace.
+        let _ = trace::until_exit(sched, path, (env.debug.trace_kb << 10) as usize);
+    }
     start_threads(sched)?;
     if options.all_at_start != 0 && !make_all(sched, options.all_at_start) {
         stop_threads(sched);

@@ -6,6 +6,7 @@ use crate::fiber::host::HostThread;
 use crate::fiber::overflow::AltStack;
 use crate::gmp::g::{GRef, GStatus, extra, gflag};
 use crate::gmp::m::{Ctx, M, MRef, Mcall};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::protocol::syscall::NoP;
 use crate::protocol::wake::{self, Idle};
@@ -80,6 +81,7 @@ fn tell_host(sched: &Sched, f: *mut c_void) {
 pub fn minit(m: MRef) {
     sys::arch::set_current_m(m.as_ptr().cast());
     m.tid.set(sys::gettid());
+    record::thread(&m);
     m.stack_hi.set(std::ptr::null_mut());
 }
 

@@ -1,5 +1,6 @@
 //! Linux: time, futexes, files. The contract is in [`crate::sys`].
 
+use super::array::{Array, Full};
 use super::without::{is_sealed, may_open};
 use super::{c, held};
 use core::ffi::{CStr, c_int, c_void};
@@ -57,6 +58,11 @@ fn timespec(at: i64) -> libc::timespec {
 #[inline]
 pub fn now() -> i64 {
     clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds since 1970, by a clock that may be set.
+pub fn wall_clock() -> i64 {
+    clock(libc::CLOCK_REALTIME)
 }
 
 /// Nanoseconds of processor time that all threads of this process have used.
@@ -381,6 +387,48 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), i32> {
         }
     }
     Ok(())
+}
+
+/// As [`write_all`], without SIGPIPE if a pipe or a socket has no reader.
+pub fn write_quietly(fd: i32, bytes: &[u8]) -> Result<(), i32> {
+    match super::io::without_signal_in_parts(|| write_all(fd, bytes).map_or_else(|errno| -(errno as isize), |()| 0)) {
+        0 => Ok(()),
+        errno => Err(-errno as i32),
+    }
+}
+
+/// Has the process call `f` when it ends by itself. False if there is no memory.
+pub fn at_exit(f: extern "C" fn()) -> bool {
+    // SAFETY: the function is never unloaded.
+    unsafe { libc::atexit(f) == 0 }
+}
+
+/// Adds what /proc/self/maps says; nothing if it cannot be read.
+pub fn read_maps(to: &mut Array<u8>) -> Result<(), Full> {
+    held::nothing_for("a look at /proc/self/maps");
+    if !may_open() {
+        return Ok(());
+    }
+    let _errno = KeepErrno::new();
+    // SAFETY: a constant path.
+    let fd = unsafe { libc::open(c"/proc/self/maps".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0) };
+    if fd < 0 {
+        return Ok(());
+    }
+    let mut room = [0; 4096];
+    let read = loop {
+        // SAFETY: the buffer is as long as said.
+        match unsafe { libc::read(fd, room.as_mut_ptr().cast(), room.len()) } {
+            n @ 1.. => {
+                if let Err(full) = to.extend(&room[..n as usize]) {
+                    break Err(full);
+                }
+            }
+            _ => break Ok(()),
+        }
+    };
+    c::close(fd);
+    read
 }
 
 pub fn page_size() -> usize {

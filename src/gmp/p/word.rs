@@ -251,9 +251,10 @@ impl P {
                 Outside::Host if host && has_asymmetric_fence() && m.may_lose_p() => Some(m),
                 _ => return None,
             };
+            let goid = from.and_then(|m| m.g()).map_or(0, |gp| gp.goid.get());
             // It may fail because another thread sets or clears another bit: the M is outside all the same.
             if self.cas(w, PWord(w.ticked().0 & !bit)).is_ok() {
-                return Some(Taken { pp: OwnedP(self.as_ref()), from });
+                return Some(Taken { pp: OwnedP(self.as_ref()), from, goid });
             }
         }
     }
@@ -295,6 +296,8 @@ pub struct Taken {
     pub pp: OwnedP,
     /// The M that runs code of the host and does not know of it yet. None: the M was in a syscall.
     pub from: Option<crate::gmp::MRef>,
+    /// The G that runs there.
+    pub goid: u64,
 }
 
 impl OwnedP {

@@ -267,6 +267,20 @@ pub unsafe fn saved(sp: Sp) -> Saved {
     Saved { pc, sp: w.wrapping_add(4) as usize, fp, extra }
 }
 
+/// A counter that rises all the time. See [`ticks_are_time`].
+#[inline(always)]
+pub fn ticks() -> u64 {
+    let n;
+    // SAFETY: it reads a register that programs may read.
+    unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) n, options(nomem, nostack, preserves_flags)) };
+    n
+}
+
+/// Whether [`ticks`] rises as fast as time does on every CPU, and in step: by the definition of the counter.
+pub fn ticks_are_time() -> bool {
+    true
+}
+
 /// Where this function's caller is on its stack.
 #[inline(always)]
 pub fn stack_pointer() -> *mut u8 {

@@ -39,7 +39,7 @@ use aarch64 as isa;
 pub(crate) use isa::signal_entry;
 pub use isa::{
     gmx_arch_call, gmx_arch_signal, interrupted_sp, keep, kept_registers, prefetch, prepare, saved, signal,
-    stack_pointer, switch, thread_vector, valgrind,
+    stack_pointer, switch, thread_vector, ticks, ticks_are_time, valgrind,
 };
 
 /// Where the system has put the registers of the interrupted code: from the context to the end of the used part of the

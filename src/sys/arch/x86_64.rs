@@ -255,6 +255,21 @@ pub unsafe fn saved(sp: Sp) -> Saved {
     Saved { pc, sp: w.wrapping_add(3) as usize, fp, extra }
 }
 
+/// A counter that rises all the time. See [`ticks_are_time`].
+#[inline(always)]
+pub fn ticks() -> u64 {
+    // SAFETY: every processor of this instruction set has it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Whether [`ticks`] rises as fast as time does on every CPU, and in step.
+pub fn ticks_are_time() -> bool {
+    const POWER: u32 = 0x8000_0007;
+    const INVARIANT: u32 = 1 << 8;
+    let known = core::arch::x86_64::__cpuid(0x8000_0000).eax;
+    known >= POWER && core::arch::x86_64::__cpuid(POWER).edx & INVARIANT != 0
+}
+
 /// Where this function's caller is on its stack.
 #[inline(always)]
 pub fn stack_pointer() -> *mut u8 {
