@@ -111,6 +111,9 @@ MODELS = {
     "gmp/p/word.rs": "queues syscalls seizes stops barriers",
     "gmp/queue.rs": "queues",
     "gmp/sched.rs": "closes",
+    "gmp/record.rs": "",
+    "trace/ring.rs": "rings",
+    "sched/tracing.rs": "",
 }
 # The C tests of a file, which run before the others.
 C_NEAR = {
@@ -173,6 +176,9 @@ C_NEAR = {
     "protocol/thread.rs": "foreign deadlock lifecycle",
     "protocol/store.rs": "handles limits random",
     "protocol/wake.rs": "timers_ps watchdog lifecycle deadlock random",
+    "gmp/record.rs": "trace",
+    "trace/ring.rs": "trace",
+    "sched/tracing.rs": "trace",
 }
 UNITS_NEAR = {
     "ds/runq.rs": "ds::runq",
@@ -211,6 +217,15 @@ BY_HAND = [
     ("sync/event.rs", "count", "        self.0.fetch_add(1, Ordering::SeqCst);", "        if !@ { self.0.fetch_add(1, Ordering::SeqCst); }", "EVENT-N1"),
     ("sync/event.rs", "happen", "        futex::wake(&self.0, i32::MAX);", "        if !@ { futex::wake(&self.0, i32::MAX); }", "EVENT-N2: the wake"),
     ("sync/event.rs", "now", "Ordering::SeqCst", "if @ { Ordering::Relaxed } else { Ordering::SeqCst }", "Acquire of a look"),
+    ("trace/ring.rs", "put", "self.written.store(n + 1, Ordering::Release);", "self.written.store(n + 1, if @ { Ordering::Relaxed } else { Ordering::Release });", "RING-W2: Release"),
+    ("trace/ring.rs", "copy", "let n = self.written.load(Ordering::Acquire);", "let n = self.written.load(if @ { Ordering::Relaxed } else { Ordering::Acquire });", "RING-R1: Acquire"),
+    ("trace/ring.rs", "copy", "let now = self.written.load(Ordering::Relaxed);", "let now = if @ { n } else { self.written.load(Ordering::Relaxed) };", "RING-R2: what was overwritten"),
+    ("gmp/record.rs", "g_seq", "gp.trace_seq.set(seq);", "if !@ { gp.trace_seq.set(seq); }", "RECORD-2: the number goes with the G"),
+    ("gmp/record.rs", "p_seq", "p.trace_seq.set(seq);", "if !@ { p.trace_seq.set(seq); }", "RECORD-2: the number goes with the P"),
+    ("gmp/record.rs", "settle", "if on != m.is_traced() {", "if on != m.is_traced() && !(@ && on) {", "TRACE-3: an M that gets a P looks for its ring"),
+    ("sched/tracing.rs", "settle", "record::settle(&m);", "if !@ { record::settle(&m); }", "TRACE-3: an M that has a P looks for its ring"),
+    ("protocol/park.rs", "goready_with_care", "if m.ring().is_some() {", "if m.ring().is_some() && !@ {", "RECORD-3: a G is readied"),
+    ("protocol/syscall.rs", "take", "if let Some(taken) = &taken {", "if let Some(taken) = &taken && !@ {", "RECORD-3: a P is taken from the host's code"),
     ("protocol/wake.rs", "go_idle", "if sched.globq_len() > 0 {", "if sched.globq_len() > 0 && !@ {", "WAKE-I1: look at the global queue under the lock"),
     ("protocol/wake.rs", "go_idle", "if due || any_work(sched) {", "if (due || any_work(sched)) && !@ {", "WAKE-I3: second look"),
     ("protocol/wake.rs", "any_work", "sched.globq_len() > 0 ||", "sched.globq_len() > 0 && !@ ||", "WAKE-I3: at the global queue"),

@@ -349,7 +349,12 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(read_mem_stats,         ok,    insys, ok,    ok,    ok,    notg,  notg,  ok,    ok,    notg)    \
   X(read_mem_stats_null,    EVERYWHERE(inval))                                                      \
   X(release_memory,         EVERYWHERE(ok))                                                         \
-  X(write_heap_dump,        ok,    insys, ok,    ok,    ok,    notg,  notg,  ok,    ok,    notg)
+  X(write_heap_dump,        ok,    insys, ok,    ok,    ok,    notg,  notg,  ok,    ok,    notg)    \
+  /* traces */                                                                                      \
+  X(trace_start_and_stop,   BLOCKS(ok))                                                             \
+  X(trace_wrong_opts,       EVERYWHERE(inval))                                                      \
+  X(trace_snapshot_none,    BLOCKS(perm))                                                           \
+  X(trace_stop_none,        BLOCKS(perm))
 
 /* ---- what the calls work on ---- */
 
@@ -1870,6 +1875,27 @@ CALL(read_mem_stats) {
 CALL(release_memory) { return USED, gmx_release_memory(); }
 CALL(read_mem_stats_null) { return USED, gmx_read_mem_stats(NULL); }
 CALL(write_heap_dump) { return USED, gmx_write_heap_dump(null_fd); }
+
+CALL(trace_start_and_stop) {
+  USED;
+  gmx_status s = gmx_trace_start(NULL);
+  if (s != GMX_OK) return s;
+  CHECK_STATUS(gmx_trace_start(NULL), GMX_EBUSY);
+  CHECK_STATUS(gmx_trace_snapshot(-1), GMX_EBADF);
+  CHECK_STATUS(gmx_trace_stop(1 << 20), GMX_EBADF);
+  CHECK_OK(gmx_trace_snapshot(null_fd));
+  CHECK_OK(gmx_trace_stop(null_fd));
+  return s;
+}
+CALL(trace_wrong_opts) {
+  gmx_trace_opts opts = {.struct_size = sizeof opts, .ring_bytes = 4095};
+  CHECK_STATUS(gmx_trace_start(&opts), GMX_EINVAL);
+  opts.ring_bytes = 0;
+  opts.flags = 1;
+  return USED, gmx_trace_start(&opts);
+}
+CALL(trace_snapshot_none) { return USED, gmx_trace_snapshot(null_fd); }
+CALL(trace_stop_none) { return USED, gmx_trace_stop(-1); }
 
 /* ---- the places ---- */
 

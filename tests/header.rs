@@ -100,6 +100,7 @@ fn layouts() -> Vec<Layout> {
         }
         gmx_stop_opts { struct_size, flags, reserved, reason, timeout }
         gmx_cleanup { r#fn, arg, below }
+        gmx_trace_opts { struct_size, ring_bytes, flags, reserved }
         gmx_mutex { state, reserved }
         gmx_rmutex { mutex, again }
         gmx_rwmutex { writers, state, reserved }
@@ -163,7 +164,7 @@ const MAY_BE_IGNORED: &[(&str, &str)] = &[
          gmx_waitgroup_add gmx_waitgroup_wait gmx_once_do gmx_cancel_use gmx_cancel_shield gmx_chan_ref
          gmx_chan_waiters",
     ),
-    ("the program works without", "gmx_set_default_gomaxprocs gmx_write_heap_dump"),
+    ("the program works without", "gmx_set_default_gomaxprocs gmx_write_heap_dump gmx_trace_start gmx_trace_snapshot gmx_trace_stop"),
 ];
 
 // ---- the generator ----

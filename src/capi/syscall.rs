@@ -24,7 +24,10 @@ use std::ffi::c_void;
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn gmx_enter_syscall() -> gmx_status {
-    let Some(m) = MRef::current().filter(|m| m.is_free()) else { return enter_slow() };
+    let m = match MRef::current() {
+        Some(m) if m.is_free() => m,
+        _ => return enter_slow(),
+    };
     let (gp, sp) = (m.free_g(), stack_pointer());
     if let Some(m) = Inside::enter_to_leave(m, gp, sp) {
         syscall::entersyscall_free(*m, gp, sp);

@@ -40,7 +40,6 @@ pub struct gmx_trace_opts {
 ///
 /// # Safety
 /// `opts` is null or points to as many bytes as its `struct_size` says.
-#[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmx_trace_start(opts: *const gmx_trace_opts) -> gmx_status {
     // SAFETY: the caller's promise.

@@ -91,6 +91,7 @@ fn pid(m: &M) -> u32 {
     m.p().map_or(NO_P, |pp| pp.id)
 }
 
+/// RECORD-4
 #[inline(always)]
 fn write(m: &M, ring: &Ring, kind: u8, pid: u32, seq: u32, goid: u64, aux: u64) {
     ring.put(Record::new(m.sched().trace.ticks(), kind, pid, seq, goid, aux));

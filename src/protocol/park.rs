@@ -122,7 +122,7 @@ fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
             sched.globrunqput(gp);
             false
         }
-        call => finish(m, gp, call),
+        call => finish_or_refuse(m, gp, call),
     };
     lockedm::run_on(sched, m, gp, runs);
 }
@@ -135,8 +135,9 @@ fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
 /// As for [`mcall`]; `call` cannot refuse and does not call the host.
 #[inline(always)]
 unsafe fn leave(m: MRef, gp: GRef, call: Mcall) -> MRef {
+    debug_assert!(m.is_free());
     let pp = m.must_p();
-    match pick(m, pp) {
+    match pick(pp) {
         Some(next) if enter(m, pp, next) => {
             m.set_pending(gp, call);
             // SAFETY: the G is ours to run and has a stack.
@@ -213,7 +214,7 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
                 return !park_by_host(m, gp, commit);
             }
             // SAFETY: the commit came with its argument; PARK-K1.
-            commit.f.is_some_and(|f| !unsafe { f(m, gp, commit.arg) }) && refused(m, gp)
+            commit.f.is_some_and(|f| !unsafe { f(m, gp, commit.arg) })
         }
         Mcall::Suspend => {
             gp.set_status(GStatus::Suspended);
@@ -254,11 +255,14 @@ pub fn finish(m: MRef, gp: GRef, call: Mcall) -> bool {
     }
 }
 
-/// A commit of the library has refused: the G does not wait any more. True.
-#[cold]
-fn refused(m: MRef, gp: GRef) -> bool {
-    record::unblock(&m, gp);
-    true
+/// As [`finish`], for a call that may be refused.
+pub fn finish_or_refuse(m: MRef, gp: GRef, call: Mcall) -> bool {
+    let refused = finish(m, gp, call);
+    if refused {
+        // No other thread can run it.
+        record::unblock(&m, gp);
+    }
+    refused
 }
 
 /// PARK-L3 for a commit of the host. False: the G continues.
@@ -270,7 +274,6 @@ fn park_by_host(m: MRef, gp: GRef, commit: Commit) -> bool {
     let parks = commit.f.is_none_or(|f| unsafe { f(m, gp, commit.arg) });
     let parked = parks && gp.cas_status(GStatus::Parking, GStatus::Parked);
     if !parked {
-        record::unblock(&m, gp);
         gp.set_status(GStatus::Runnable);
     }
     parked
@@ -281,11 +284,10 @@ fn wake_bug(sched: &Sched) -> ! {
     crate::gmp::fatal::throw(sched, "a G without a P was left on a G's stack")
 }
 
-/// PARK-L2: the next G of this P. None if the scheduler must choose.
+/// PARK-L2: the next G of this P. None if the scheduler must choose. For code that [`M::is_free`](crate::gmp::M::is_free).
 #[inline(always)]
-fn pick(m: MRef, pp: &OwnedP) -> Option<GRef> {
-    // What is locked, or writes records, goes through g0.
-    if pp.requests() != 0 || !m.is_free() {
+fn pick(pp: &OwnedP) -> Option<GRef> {
+    if pp.requests() != 0 {
         return None;
     }
     if pp.timers.first() != NEVER && pp.stats.switches.get().is_multiple_of(TIMER_TICK) {
@@ -457,19 +459,26 @@ pub fn running(m: MRef) -> GRef {
 /// PARK-D1 to PARK-D3, for a G whose wait record the caller has taken. Any context.
 #[inline(always)]
 pub fn goready(m: MRef, gp: GRef) {
-    if gp.has(gflag::THREAD_WAIT) {
-        return thread::ready(gp);
+    if !m.is_free() || gp.has(gflag::THREAD_WAIT) {
+        return goready_with_care(m, gp);
     }
     gp.set_status(GStatus::Runnable);
     widen!();
-    if m.is_free() { ready_queue_with_p(m, m.free_p(), gp) } else { goready_with_care(m, gp) }
+    ready_queue_with_p(m, m.free_p(), gp);
 }
 
-/// [`goready`] for every caller that is not free: the callbacks of the scheduler, and all that write records.
-#[cold]
+/// [`goready`] for every caller that is not free (the callbacks of the scheduler, and all that write records), and for
+/// threads that wait.
 #[inline(never)]
 fn goready_with_care(m: MRef, gp: GRef) {
-    record::unblock(&m, gp);
+    if gp.has(gflag::THREAD_WAIT) {
+        return thread::ready(gp);
+    }
+    if m.ring().is_some() {
+        record::unblock(&m, gp);
+    }
+    gp.set_status(GStatus::Runnable);
+    widen!();
     ready_queue_with_care(m, gp);
 }
 
@@ -484,8 +493,9 @@ fn ready_queue_with_care(m: MRef, gp: GRef) {
     match m.p() {
         Some(pp) => ready_queue_with_p(m, pp, gp),
         None => {
-            m.sched().globrunqput(gp);
-            wake::wakep(m.sched(), m);
+            let sched = m.sched();
+            sched.globrunqput(gp);
+            wake::wakep(sched, m);
         }
     }
 }
@@ -521,10 +531,10 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
             return false;
         }
     }
-    if gp.has(gflag::THREAD_WAIT) {
-        thread::ready(gp);
+    if m.is_free() && !gp.has(gflag::THREAD_WAIT) {
+        ready_queue_with_p(m, m.free_p(), gp);
     } else {
-        if m.is_free() { ready_queue_with_p(m, m.free_p(), gp) } else { goready_with_care(m, gp) }
+        goready_with_care(m, gp);
     }
     true
 }
@@ -544,9 +554,10 @@ pub fn gosched(m: MRef) -> MRef {
         record::yields(&m, gp);
     }
     gp.set_status(GStatus::Runnable);
-    if m.is_extra() {
+    if !m.is_free() {
+        let place = if m.is_extra() { Place::Global } else { Place::Tail };
         // SAFETY: gp runs here and is runnable from now on.
-        return unsafe { mcall(m, gp, Mcall::Yield(Place::Global)) };
+        return unsafe { mcall(m, gp, Mcall::Yield(place)) };
     }
     // SAFETY: gp runs here and is runnable from now on; no other thread sees it before PARK-L3.
     unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
@@ -688,8 +699,9 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     let thread = unsafe { &*m.host.get() };
     // SAFETY: `thread` is of the calling thread.
     unsafe { HostState::end(thread) };
-    if bottom {
-        match pick(m, pp) {
+    // What is locked, or writes records, goes through g0.
+    if bottom && m.is_free() {
+        match pick(pp) {
             Some(next)
                 if next.sp.is_null() && next.stack_size.get() | gp.stack_size.get() == 0 && next.lockedm.is_null() =>
             {

@@ -500,7 +500,11 @@ fn hold_on(sched: &Sched, m: MRef, gp: GRef, sp: *mut u8, has: Has, held: bool) 
     tie(m, gp);
     m.held.set(held);
     m.set_ctx(Ctx::Sched);
-    if had_p { record::held(&m, gp) } else { record::sys_blocked(&m, gp) }
+    if had_p {
+        record::held(&m, gp)
+    } else {
+        record::sys_blocked(&m, gp)
+    }
     gp.set_status(GStatus::Runnable);
     widen!();
     if held {

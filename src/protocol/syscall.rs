@@ -411,7 +411,10 @@ pub fn take(sched: &Sched, me: MRef, p: PRef, take: impl Fn(bool) -> Option<Take
     }
     // SEIZE-W4
     let mut lk = sched.lock.lock();
-    let taken = take(!lk.exact).inspect(|taken| record::taken(&me, taken));
+    let taken = take(!lk.exact);
+    if let Some(taken) = &taken {
+        record::taken(&me, taken);
+    }
     if let Some(Taken { from: Some(m), .. }) = &taken {
         went_out(sched, &mut lk, *m);
     }

@@ -18,6 +18,7 @@ use crate::trace::raw::{
     thread,
 };
 use std::ffi::{CStr, c_char};
+use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicPtr;
 
 /// The bytes of a ring, unless the host says otherwise. They stay in the cache of a CPU.
@@ -97,7 +98,7 @@ pub fn snapshot(sched: &Sched) -> Result<File> {
     })?;
     let mut records = Array::new();
     for m in sched.every_m() {
-        add_m(sched, m, began.ticks, &mut records, &mut file)?;
+        add_m(sched, m, began.ticks..=ended.ticks, &mut records, &mut file)?;
     }
     file.section(section::GS, |file| add_gs(sched, file))?;
     file.section(section::PS, |file| sched.every_p().try_for_each(|p| file.add(&row_of_p(p))))?;
@@ -110,20 +111,27 @@ pub fn snapshot(sched: &Sched) -> Result<File> {
     Ok(file)
 }
 
-fn add_m(sched: &Sched, m: MRef, began: u64, records: &mut Array<Record>, file: &mut File) -> Result<()> {
+/// Adds the records of an M of that time.
+fn add_m(
+    sched: &Sched,
+    m: MRef,
+    time: RangeInclusive<u64>,
+    records: &mut Array<Record>,
+    file: &mut File,
+) -> Result<()> {
     let Some(ring) = m.ring() else { return Ok(()) };
     records.clear();
     let written = ring.copy(records)?;
-    let all = records.len();
-    // The time of a text is text.
-    let is_new = |r: &Record| r.kind() != kind::TEXT && r.time >= began;
-    let is_old = |r: &Record| r.kind() != kind::TEXT && r.time < began;
-    let first = records.iter().position(is_new).unwrap_or(all);
-    let texts = records[..first].iter().rev().take_while(|r| r.kind() == kind::TEXT).count();
-    // A record from before shows that none is lost since.
-    let lost = all as u64 != written && !records.iter().any(is_old);
-    let kept = &records[if first == all { all } else { first - texts }..];
-    let lost_before = if lost { kept.iter().find(|r| is_new(r)).map_or(0, |r| r.time) } else { 0 };
+    let whole = records.len() as u64 == written;
+    // Others may have been written since, or while the rings before this one were copied.
+    let late = records.len() - begin_of(records, |t| t > *time.end());
+    records.truncate(records.len() - late);
+    let first = begin_of(records, |t| t >= *time.start());
+    let kept = &records[first..];
+    // A record from before shows that none is lost since. The time of a text is text.
+    let of_time = |r: &&Record| r.kind() != kind::TEXT;
+    let lost = !whole && !records[..first].iter().any(|r| of_time(&r));
+    let lost_before = if lost { kept.iter().find(of_time).map_or(0, |r| r.time) } else { 0 };
     let p = sched.every_p().find(|p| p.m() == m.as_ptr() && p.status() == PStatus::Running);
     let outside = matches!(m.ctx(), Ctx::Syscall | Ctx::Foreign);
     let mut flags = if m.is_extra() { thread::FOREIGN } else { 0 };
@@ -132,7 +140,7 @@ fn add_m(sched: &Sched, m: MRef, began: u64, records: &mut Array<Record>, file: 
     let row = Thread {
         id: m.id,
         tid: m.tid.get(),
-        written,
+        written: written - late as u64,
         held: kept.len() as u64,
         lost_before,
         goid: m.g().map_or(0, |gp| gp.goid.get()),
@@ -148,6 +156,14 @@ fn add_m(sched: &Sched, m: MRef, began: u64, records: &mut Array<Record>, file: 
         }
         Ok(())
     })
+}
+
+/// Where the records begin whose time is late enough, with the texts of the first one.
+fn begin_of(records: &[Record], is_late: impl Fn(u64) -> bool) -> usize {
+    let late = |r: &Record| r.kind() != kind::TEXT && is_late(r.time);
+    let first = records.iter().position(late).unwrap_or(records.len());
+    let texts = records[..first].iter().rev().take_while(|r| r.kind() == kind::TEXT).count();
+    first - texts
 }
 
 fn add_gs(sched: &Sched, file: &mut File) -> Result<()> {

@@ -170,7 +170,7 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
             store::free(m, gp);
             false
         }
-        call => park::finish(m, gp, call),
+        call => park::finish_or_refuse(m, gp, call),
     }
 }
 

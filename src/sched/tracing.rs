@@ -41,7 +41,11 @@ use crate::trace::raw::Record;
 use std::ffi::c_void;
 
 /// TRACE-3, for one P.
-unsafe extern "C" fn settle(_: *mut c_void) {
+unsafe extern "C" fn settle_for_p(_: *mut c_void) {
+    settle();
+}
+
+fn settle() {
     if let Some(m) = MRef::current() {
         record::settle(&m);
     }
@@ -107,7 +111,7 @@ fn barrier(sched: &Sched, m: MRef) {
     let ctx: Ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
     sched.world_waits.set(now());
-    ragged::for_each_p(sched, m, settle, std::ptr::null_mut());
+    ragged::for_each_p(sched, m, settle_for_p, std::ptr::null_mut());
     sched.world_waits.set(0);
     m.set_ctx(ctx);
 }

@@ -55,10 +55,10 @@ use linux_mem as os_mem;
 use linux_thread as os_thread;
 
 pub use os::{
-    KeepErrno, asymmetric_fence_heavy, at_exit, exit_now, fence_is_lost, first_to_tell_of_it, futex_wait, futex_wake, gettid,
-    has_asymmetric_fence, has_loader, has_more_rights, lock_wait, lock_wake, now, page_size, physical_memory, place_of,
-    process_cpu_time, random_seed, read_maps, read_word, register_membarrier, sleep_until, thread_count, wake_on_time,
-    wall_clock, write_all, write_quietly, yield_thread,
+    KeepErrno, asymmetric_fence_heavy, at_exit, exit_now, fence_is_lost, first_to_tell_of_it, futex_wait, futex_wake,
+    gettid, has_asymmetric_fence, has_loader, has_more_rights, lock_wait, lock_wake, now, page_size, physical_memory,
+    place_of, process_cpu_time, random_seed, read_maps, read_word, register_membarrier, sleep_until, thread_count,
+    wake_on_time, wall_clock, write_all, write_quietly, yield_thread,
 };
 pub use os_thread::{
     Signals, ThreadExitKey, ThreadId, at_fork, at_load, become_like_main_thread, detach_self, is_synchronous,

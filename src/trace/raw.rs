@@ -237,9 +237,9 @@ pub struct Thread {
     pub id: u32,
     /// Its thread of the system now, or the last one; 0: none yet.
     pub tid: i32,
-    /// How many records its ring has ever got, when it was copied.
+    /// How many records its ring had got at `ended`, from its first one on.
     pub written: u64,
-    /// How many follow.
+    /// How many of these follow, the last ones.
     pub held: u64,
     /// The time before which records of this M since `began` are lost; 0: none are lost.
     pub lost_before: u64,
