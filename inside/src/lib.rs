@@ -3,7 +3,7 @@
 //!
 //! `input` reads the file, `order` puts its records in order and checks them, `begin` finds out what was there before
 //! the first record. The rest shows the ordered records: to people (`report`), and to other tools (`go`, `picture` for
-//! `perfetto` and `chrome`), with names of functions from `symbols`. `goread` reads what `go` has written.
+//! `perfetto`, `chrome` and `svg`), with names of functions from `symbols`. `goread` reads what `go` has written.
 
 pub mod begin;
 pub mod chrome;
@@ -16,4 +16,5 @@ pub mod picture;
 #[path = "../../src/trace/raw.rs"]
 pub mod raw;
 pub mod report;
+pub mod svg;
 pub mod symbols;

@@ -10,7 +10,7 @@ use gomax_inside::go::Failure;
 use gomax_inside::input::Trace;
 use gomax_inside::order::Refusal;
 use gomax_inside::symbols::Symbols;
-use gomax_inside::{chrome, go, goread, perfetto, report};
+use gomax_inside::{chrome, go, goread, perfetto, report, svg};
 
 const HELP: &str = "\
 gomax-trace: reads the traces that libgomax writes
@@ -23,10 +23,13 @@ gomax-trace: reads the traces that libgomax writes
                                       .trace    go tool trace, gotraceui
                                       .pftrace  ui.perfetto.dev
                                       .json     chrome://tracing, ui.perfetto.dev, speedscope
+  gomax-trace draw FILE OUT.svg     a picture: Ps, and the goroutines on them
 
   --last MS         only the last MS milliseconds
   --format NAME     of convert: go, go1.26, perfetto, json
   --late MS         of check: refuse a G that was runnable for longer while the same P was idle
+  --from MS, --to MS, --width PX, --title TEXT
+                    of draw: which part, how wide, under which title
   --by-thread       of dump: as the file has them, without order
   --version, --help
 
@@ -39,6 +42,10 @@ struct Options {
     late: Option<u64>,
     format: Option<String>,
     by_thread: bool,
+    from: Option<u64>,
+    to: Option<u64>,
+    width: Option<u64>,
+    title: String,
     words: Vec<String>,
 }
 
@@ -64,6 +71,10 @@ fn options() -> Result<Options, String> {
             "--last" => options.last = nanos(args.next(), "--last")?,
             "--late" => options.late = nanos(args.next(), "--late")?,
             "--format" => options.format = Some(args.next().ok_or("--format needs a name")?),
+            "--from" => options.from = nanos(args.next(), "--from")?,
+            "--to" => options.to = nanos(args.next(), "--to")?,
+            "--width" => options.width = Some(args.next().and_then(|v| v.parse().ok()).ok_or("--width needs pixels")?),
+            "--title" => options.title = args.next().ok_or("--title needs a text")?,
             "--by-thread" => options.by_thread = true,
             "--help" | "-h" => options.words = vec!["help".into()],
             "--version" => options.words = vec!["version".into()],
@@ -85,7 +96,8 @@ fn run() -> Result<ExitCode, String> {
         ["check", files @ ..] if !files.is_empty() => return check(&options, files),
         ["info", file] => return info(&options, Path::new(file)),
         ["dump", file] => return dump(&options, Path::new(file)),
-        ["convert", file, out] => return convert(&options, Path::new(file), Path::new(out)),
+        ["draw", file, out] => return convert(&options, Path::new(file), Path::new(out), Some("svg")),
+        ["convert", file, out] => return convert(&options, Path::new(file), Path::new(out), None),
         _ => {
             eprint!("{HELP}");
             return Ok(ExitCode::from(2));
@@ -170,9 +182,9 @@ fn dump(options: &Options, file: &Path) -> Result<ExitCode, String> {
     }
 }
 
-fn convert(options: &Options, file: &Path, to: &Path) -> Result<ExitCode, String> {
-    let format = match &options.format {
-        Some(name) => name.as_str(),
+fn convert(options: &Options, file: &Path, to: &Path, format: Option<&str>) -> Result<ExitCode, String> {
+    let format = match format.or(options.format.as_deref()) {
+        Some(name) => name,
         None => match to.extension().and_then(|e| e.to_str()) {
             Some("trace") => "go",
             Some("pftrace" | "perfetto-trace") => "perfetto",
@@ -192,6 +204,15 @@ fn convert(options: &Options, file: &Path, to: &Path) -> Result<ExitCode, String
         "go1.26" => go::write(&trace, begin, 26, &mut symbols, &mut out),
         "perfetto" => perfetto::write(&trace, begin, &mut symbols, &mut out),
         "json" => chrome::write(&trace, begin, &mut symbols, &mut out),
+        "svg" => {
+            let part = svg::Options {
+                from: options.from.unwrap_or(0),
+                to: options.to.unwrap_or(u64::MAX),
+                width: options.width.and_then(|w| u32::try_from(w).ok()).unwrap_or(960),
+                title: options.title.clone(),
+            };
+            svg::write(&trace, begin, &part, &mut symbols, &mut out)
+        }
         other => {
             let _ = std::fs::remove_file(&part);
             return Err(format!("there is no format {other}: go, go1.26, perfetto, json"));

@@ -1,6 +1,6 @@
 //! A trace as things that have a beginning and an end: which G ran on which P and M from when to when, the time in
 //! syscalls, in stops of the world, in regions; and which event made a G runnable that ran later. `perfetto`, `chrome`
-//! and `draw` show this.
+//! and `svg` show this.
 
 use std::collections::HashMap;
 

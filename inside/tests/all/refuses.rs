@@ -1,8 +1,6 @@
 //! Planted faults: each is refused, with a sentence that names the G, the P, the M and the record.
 
-mod common;
-
-use common::File;
+use crate::common::File;
 use gomax_inside::raw::{NO_P, kind};
 
 /// One sentence, which has all these words.

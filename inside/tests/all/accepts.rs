@@ -1,13 +1,11 @@
 //! Traces that can have happened, also those that begin or end anywhere.
 
-mod common;
-
-use common::File;
+use crate::common::File;
 use gomax_inside::raw::{self, NO_P, kind};
 
 /// Two Ps. G1 is on M0 from the beginning on. It spawns, waits, and is readied by G2, which M1 has stolen. A syscall stays
 /// short, another loses its P; a thread of the host comes and goes; the world stops; a P is seized.
-fn whole() -> File {
+pub fn whole() -> File {
     let mut f = File::new(4);
     f.create(0, 0, 2).proc_start(1, 1, 8).start(1, 1, 2, 1).block(0, 0, 1);
     f.unblock(1, 1, 1, 41).start(0, 0, 1, 42);
