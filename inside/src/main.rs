@@ -29,7 +29,7 @@ gomax-trace: reads the traces that libgomax writes
   --format NAME     of convert: go, go1.26, perfetto, json
   --late MS         of check: refuse a G that was runnable for longer while the same P was idle
   --from MS, --to MS, --width PX, --title TEXT
-                    of draw: which part, how wide, under which title
+                    of draw: which part, since the first goroutine ran; how wide, under which title
   --by-thread       of dump: as the file has them, without order
   --version, --help
 

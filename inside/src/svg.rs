@@ -13,7 +13,7 @@ use crate::picture::{Item, Row, What, draw};
 use crate::symbols::Symbols;
 
 pub struct Options {
-    /// Nanoseconds since the beginning of the trace.
+    /// Nanoseconds since the first goroutine ran.
     pub from: u64,
     pub to: u64,
     pub width: u32,
@@ -70,8 +70,10 @@ pub fn write(
     let names = Names::new(trace);
     let zero = trace.mono(begin.cut);
     let (found, tail) = collect(trace, begin, zero).map_err(Failure::Refused)?;
+    let first = found.slices.iter().map(|s| s.from).min().unwrap_or(0);
     let end = found.slices.iter().map(|s| s.to).chain(found.stops.iter().map(|s| s.1)).max().unwrap_or(1);
-    let (from, to) = (options.from, options.to.min(end).max(options.from + 1));
+    let from = first + options.from.min(u64::MAX / 4);
+    let to = (first + options.to.min(u64::MAX / 4)).min(end).max(from + 1);
     let seen = |a: u64, b: u64| a < to && b > from;
 
     let mut ps: Vec<Pid> = found.slices.iter().filter(|s| seen(s.from, s.to)).map(|s| s.p).collect();
@@ -128,6 +130,7 @@ pub fn write(
         let mut ms = found.slices.iter().filter(|s| s.p == p && seen(s.from, s.to)).map(|s| s.m);
         ms.next().is_some_and(|first| ms.any(|m| m != first))
     };
+    let mut labels = String::new();
     for slice in found.slices.iter().filter(|s| seen(s.from, s.to)) {
         let (Some(y), a, b) = (y(slice.p), x(slice.from), x(slice.to)) else { continue };
         let mut label = names.of(slice.g, symbols);
@@ -142,24 +145,17 @@ pub fn write(
             (b - a).max(0.6),
             escaped(&what)
         );
+        // (what lies on it must not hide the name)
         let room = ((b - a - 6.0) / LETTER) as usize;
         if !slice.syscall && room >= 2 {
-            // (what does not fit is left out from the end: the number of the goroutine comes first)
-            let text: String = label.chars().take(room).collect();
-            let text = if text.len() < label.len() && room < label.find(' ').unwrap_or(usize::MAX) {
-                String::new()
-            } else {
-                text
-            };
-            let _ = writeln!(
-                svg,
-                "<text class=\"d\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                a + 3.0,
-                y + ROW / 2.0 + 4.0,
-                escaped(&text)
-            );
+            // What does not fit is left out from the end: the number of the goroutine comes first.
+            let whole = label.find(' ').unwrap_or(label.len());
+            let text: String = if room < whole { String::new() } else { label.chars().take(room).collect() };
+            let (x, y) = (a + 3.0, y + ROW / 2.0 + 4.0);
+            let _ = writeln!(labels, "<text class=\"d\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escaped(&text));
         }
     }
+    svg.push_str(&labels);
     for (a, b, why) in found.stops.iter().filter(|(a, b, _)| seen(*a, *b)) {
         let (a, b) = (x(*a), x(*b));
         let _ = writeln!(
@@ -213,7 +209,7 @@ pub fn write(
             escaped(text)
         );
     }
-    axis(&mut svg, from, to, bottom + 10.0, &x);
+    axis(&mut svg, (from - first, to - first), bottom + 10.0, |ts| x(first + ts));
     svg.push_str("</svg>\n");
     out.write_all(svg.as_bytes())?;
     Ok(tail)
@@ -269,7 +265,7 @@ fn collect(trace: &Trace, begin: Begin, zero: u64) -> Result<(Found, Tail), Vec<
 }
 
 /// A line with about eight times on it.
-fn axis(svg: &mut String, from: u64, to: u64, y: f64, x: &impl Fn(u64) -> f64) {
+fn axis(svg: &mut String, (from, to): (u64, u64), y: f64, x: impl Fn(u64) -> f64) {
     let steps = (0..19).flat_map(|n| [1, 2, 5].map(|digit| digit * 10_u64.pow(n)));
     let step = steps.into_iter().find(|step| (to - from) / step <= 8).unwrap_or(u64::MAX);
     let (unit, name) = match step {
