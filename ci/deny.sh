@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the crates in Cargo.lock and inside/Cargo.lock for known vulnerabilities, and the rules of deny.toml, with cargo-deny
-# (`cargo install cargo-deny`). It needs a network for the list of vulnerabilities, or DENY_OFFLINE=1 and a copy of the
+# Checks the crates in Cargo.lock and inside/Cargo.lock for known vulnerabilities, and the rules of deny.toml, with
+# cargo-deny (`cargo install cargo-deny`). It needs a network for the list of vulnerabilities, or DENY_OFFLINE=1 and a copy of the
 # list from an earlier run. Without cargo-deny it says so and checks nothing; tests/dependencies.rs holds the checks
 # that need neither cargo-deny nor a network.
 set -euo pipefail

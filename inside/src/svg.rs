@@ -90,7 +90,7 @@ pub fn write(
     let x = |ts: u64| LEFT + (ts.clamp(from, to) - from) as f64 * (width - LEFT - RIGHT) / (to - from) as f64;
     let y = |p: Pid| ps.iter().position(|q| *q == p).map(|n| top + n as f64 * (ROW + GAP));
     let bottom = top + ps.len() as f64 * (ROW + GAP) - GAP;
-    let height = bottom + 36.0;
+    let height = bottom + 42.0;
 
     let mut svg = String::new();
     let _ = write!(
@@ -209,7 +209,7 @@ pub fn write(
             escaped(text)
         );
     }
-    axis(&mut svg, (from - first, to - first), bottom + 10.0, |ts| x(first + ts));
+    axis(&mut svg, (from - first, to - first), bottom + 18.0, |ts| x(first + ts));
     svg.push_str("</svg>\n");
     out.write_all(svg.as_bytes())?;
     Ok(tail)
@@ -276,13 +276,15 @@ fn axis(svg: &mut String, (from, to): (u64, u64), y: f64, x: impl Fn(u64) -> f64
     let mut at = from.next_multiple_of(step);
     while at <= to {
         let x = x(at);
+        // (the last one must not reach out of the picture)
+        let anchor = if at + step > to { "end" } else { "middle" };
         let _ = write!(
             svg,
-            "<path class=\"l\" d=\"M{x:.1} {y:.1}v4\"/><text class=\"t\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} {name}</text>",
+            "<path class=\"l\" d=\"M{x:.1} {y:.1}v4\"/><text class=\"t\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{} {name}</text>",
             y + 16.0,
             (at as f64 / unit * 1000.0).round() / 1000.0
         );
-        at += step;
+        at = at.saturating_add(step);
     }
     svg.push('\n');
 }

@@ -3,8 +3,8 @@
 use crate::common::File;
 use gomax_inside::raw::{self, NO_P, kind};
 
-/// Two Ps. G1 is on M0 from the beginning on. It spawns, waits, and is readied by G2, which M1 has stolen. A syscall stays
-/// short, another loses its P; a thread of the host comes and goes; the world stops; a P is seized.
+/// Two Ps. G1 is on M0 from the beginning on. It spawns, waits, and is readied by G2, which M1 has stolen. A syscall
+/// stays short, another loses its P; a thread of the host comes and goes; the world stops; a P is seized.
 pub fn whole() -> File {
     let mut f = File::new(4);
     f.create(0, 0, 2).proc_start(1, 1, 8).start(1, 1, 2, 1).block(0, 0, 1);
@@ -99,7 +99,7 @@ fn gs_without_records() {
     assert_eq!(begin.machine.ps[&3].status, gomax_inside::order::PStatus::Running);
 }
 
-/// A G that was held in the middle of the host's code, and goes on without a P.
+/// A G that was held in the middle of the host's code, and continues without a P.
 #[test]
 fn a_held_g_goes_on() {
     let mut f = File::new(1);
