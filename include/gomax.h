@@ -4780,6 +4780,87 @@ GMX_MUST_USE GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out
  */
 GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 
+/* ---- Traces ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * The library can record what every goroutine, processor and thread does, in a ring for each thread, until it is asked
+ * to write the last of it to a file. The tool gomax-trace makes a file for `go tool trace` of that. While nothing is
+ * recorded nothing is slower. GMXDEBUG=trace=FILE does the same for a whole run, without a change of the program.
+ */
+
+/**
+ * How to record. Zero is the default everywhere; struct_size is sizeof(gmx_trace_opts) or 0.
+ */
+typedef struct gmx_trace_opts {
+  /**
+   * sizeof(gmx_trace_opts) of the caller.
+   */
+  size_t struct_size;
+  /**
+   * The bytes of each ring, of which a record takes 32; rounded up to a power of two. 0: 256 KiB. A thread that has
+   * a ring from an earlier start keeps that one.
+   */
+  size_t ring_bytes;
+  /**
+   * Must be 0.
+   */
+  uint32_t flags;
+  /**
+   * Must be 0.
+   */
+  uint32_t reserved;
+} gmx_trace_opts;
+
+/**
+ * Begins to record. The world is not stopped; when the call is over everything that happens is recorded.
+ *
+ * opts: NULL for the defaults.
+ *
+ * Blocks: as gmx_for_each_p.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: memory for a ring for each thread, to the end of the process; the next start uses it again.
+ * Returns: GMX_OK; GMX_EBUSY if it has begun before; GMX_EINVAL for flags, and for ring_bytes below 4 KiB or above
+ * 1 GiB; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_trace_start(const struct gmx_trace_opts *opts);
+
+/**
+ * Writes what the rings hold to fd, as one file, and continues to record.
+ *
+ *     int fd = open("late.gmxtrace", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+ *     if (latency > limit) gmx_trace_snapshot(fd);
+ *
+ * Blocks: the thread, while fd takes the file. A goroutine's P runs others meanwhile, unless it is pinned.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: on a goroutine.
+ * Migrates: on a goroutine.
+ * Owns: fd stays the caller's.
+ * Returns: GMX_OK; GMX_EPERM if nothing is recorded; GMX_EBADF if fd is not open; the negative errno of write, without
+ * SIGPIPE; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_trace_snapshot(int32_t fd);
+
+/**
+ * Ends what gmx_trace_start began, and writes what the rings hold to fd, as one file. If the write fails the file is
+ * not whole, and recording has ended nevertheless.
+ *
+ * fd: -1 for no file.
+ *
+ * Blocks: as gmx_for_each_p; and the thread, while fd takes the file.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: yes.
+ * Migrates: yes.
+ * Owns: fd stays the caller's.
+ * Returns: GMX_OK; GMX_EPERM if nothing is recorded; GMX_EBADF if fd is neither -1 nor open, and GMX_ENOMEM: then
+ * recording continues; the negative errno of write, without SIGPIPE; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_trace_stop(int32_t fd);
+
 /* ---- Initialisers ----------------------------------------------------------------------------------------------- */
 
 #if !defined(GMX_NO_INLINE)
@@ -4794,6 +4875,7 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 #define GMX_CONFIG_INIT GMX_ZERO_INIT
 #define GMX_SPAWN_OPTS_INIT GMX_ZERO_INIT
 #define GMX_STOP_OPTS_INIT GMX_ZERO_INIT
+#define GMX_TRACE_OPTS_INIT GMX_ZERO_INIT
 #define GMX_LISTEN_OPTS_INIT GMX_ZERO_INIT
 #define GMX_DIAL_OPTS_INIT GMX_ZERO_INIT
 #define GMX_SCHED_STATS_INIT GMX_ZERO_INIT

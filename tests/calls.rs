@@ -97,6 +97,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("sys/arch/aarch64.rs", ""), // where a G begins
     ("sys/arch/x86_64.rs", ""),
     ("sys/call.rs", "gmx_arch_call"),
+    ("sys/linux.rs", ""),        // what the library does at the end of the process
     ("sys/linux_name.rs", ""),   // getsockname and getpeername
     ("sys/linux_thread.rs", ""), // the library's own threads, and the C library
 ];

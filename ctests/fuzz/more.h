@@ -241,32 +241,6 @@ static void shields(actor *a) {
   if (gmx_cancel_locks(before)) LOST(a, "a setting of its own is another");
 }
 
-/* ---- traces ---- */
-
-/* Other actors start and stop it, too. */
-static void traces(actor *a) {
-  gmx_trace_opts o;
-  gmx_status want = may_wait(a), s;
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o;
-  o.flags = 1;
-  IS(a, gmx_trace_start(&o), GMX_EINVAL);
-  o.flags = 0;
-  o.ring_bytes = 4096;
-  s = gmx_trace_start(&o);
-  if (want != GMX_OK) {
-    IS(a, s, want);
-    IS(a, gmx_trace_snapshot(nowhere), want);
-    IS(a, gmx_trace_stop(-1), want);
-    return;
-  }
-  MAY(a, s, GMX_OK, GMX_EBUSY, GMX_ENOMEM, DOWN(a));
-  s = gmx_trace_snapshot(one_in(a, 4) ? -1 : nowhere);
-  MAY(a, s, GMX_OK, GMX_EPERM, GMX_EBADF, GMX_ENOMEM, DOWN(a));
-  s = gmx_trace_stop(one_in(a, 4) ? -1 : nowhere);
-  MAY(a, s, GMX_OK, GMX_EPERM, GMX_ENOMEM, DOWN(a));
-}
-
 /* ---- short ones ---- */
 
 static void asks(actor *a) {
@@ -313,7 +287,6 @@ static void asks(actor *a) {
       o.struct_size = sizeof o;
       o.flags = 1u << 20;
       IS(a, gmx_stop_the_world_with(&o), GMX_EINVAL);
-      traces(a);
       IS(a, gmx_scope_leave_why(next_random(&a->seed), 0, NULL), GMX_EINVAL);
       end.struct_size = sizeof end;
       WAITS_ON(a, gmx_scope_leave_why(next_random(&a->seed), 0, &end), GMX_ESTALE, GMX_ENOMEM, DOWN(a));

@@ -101,9 +101,33 @@ static void looks(void *arg, const gmx_g_info *info) {
   (*(int *)arg)++;
 }
 
+/* Other actors start and stop it, too. */
+static void traces(actor *a) {
+  gmx_trace_opts o;
+  gmx_status want = may_wait(a), s;
+  memset(&o, 0, sizeof o);
+  o.struct_size = sizeof o;
+  o.flags = 1;
+  IS(a, gmx_trace_start(&o), GMX_EINVAL);
+  o.flags = 0;
+  o.ring_bytes = 4096;
+  s = gmx_trace_start(&o);
+  if (want != GMX_OK) {
+    IS(a, s, want);
+    IS(a, gmx_trace_snapshot(nowhere), want);
+    IS(a, gmx_trace_stop(-1), want);
+    return;
+  }
+  MAY(a, s, GMX_OK, GMX_EBUSY, GMX_ENOMEM, DOWN(a));
+  s = gmx_trace_snapshot(one_in(a, 4) ? -1 : nowhere);
+  MAY(a, s, GMX_OK, GMX_EPERM, GMX_EBADF, GMX_ENOMEM, DOWN(a));
+  s = gmx_trace_stop(one_in(a, 4) ? -1 : nowhere);
+  MAY(a, s, GMX_OK, GMX_EPERM, GMX_ENOMEM, DOWN(a));
+}
+
 static void inside(actor *a) {
   int seen = 0;
-  switch (rnd(a, 7)) {
+  switch (rnd(a, 8)) {
     case 0: IS(a, gmx_for_each_g(looks, &seen), where(a) == STOPPED ? GMX_OK : GMX_EPERM); break;
     case 1: {
       gmx_mem_stats m;
@@ -138,6 +162,7 @@ static void inside(actor *a) {
       CHECK(gmx_strerror((gmx_status)next_random(&a->seed)) != NULL && gmx_err_name((gmx_status)next_random(&a->seed)) != NULL);
       CHECK(gmx_version() != 0 && gmx_now() > 0);
       break;
+    case 5: traces(a); break;
     default:
       for (uint64_t n = rnd(a, 100); n > 0; n--) gmx_safepoint();
       IS(a, gmx_safepoint_slow(), GMX_OK);

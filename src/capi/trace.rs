@@ -123,7 +123,7 @@ fn taken(m: MRef, fd: i32) -> crate::gmp::Result<File> {
     if !m.sched().trace.on.get() {
         return Err(Error::Perm);
     }
-    crate::sys::io::kind(fd).map_err(Error::Os)?;
+    crate::sys::io::is_open(fd).map_err(Error::Os)?;
     trace::snapshot(m.sched())
 }
 

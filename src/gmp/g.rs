@@ -382,6 +382,8 @@ pub struct Cold {
     pub globq_turn: OwnU64,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
+    /// The number of its last record (RECORD-2). Owner: the owner of the G.
+    pub trace_seq: OwnU32,
     /// As a coroutine: the G that waits for it (protocol/coro.rs); null while it is Suspended.
     pub resumer: OwnPtr<G>,
     /// As the resumer of a coroutine: how the wait ended. Owner: the coroutine.
@@ -389,8 +391,6 @@ pub struct Cold {
     /// With [`gflag::CANCELLABLE`]: the handle of its own token (block/cancel.rs); 0 once the G has ended. Written by
     /// its spawner and at its end.
     pub own_token: AtomicU64,
-    /// The number of its last record (RECORD-2). Owner: the owner of the G.
-    pub trace_seq: OwnU32,
     /// Name, made at spawn. Owner: the spawner.
     pub(super) name: [OwnU64; 4],
 }

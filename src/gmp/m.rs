@@ -358,8 +358,8 @@ impl M {
         unsafe { &*self.sched }
     }
 
-    /// Whether the code here is on a G of a worker, not pinned and not locked, and writes no records: such a G may leave
-    /// its stack by the fast paths.
+    /// Whether the code here is on a G of a worker, not pinned and not locked, and writes no records: such a G may
+    /// leave its stack by the fast paths.
     #[inline(always)]
     pub fn is_free(&self) -> bool {
         self.mode.get() == 0
@@ -375,6 +375,12 @@ impl M {
     #[inline(always)]
     pub fn is_traced(&self) -> bool {
         self.mode.get() & mode::TRACED != 0
+    }
+
+    /// Whether the code here is free, except that it writes records.
+    #[inline(always)]
+    pub fn is_free_but_traced(&self) -> bool {
+        self.mode.get() == mode::TRACED
     }
 
     /// For [`record::settle`].

@@ -329,8 +329,8 @@ impl Sched {
         Some(())
     }
 
-    /// TRACE-1 and TRACE-2: from here on each M has a ring. None if there is no memory: then none has. For the holder of
-    /// worldsema, or before the runtime is up.
+    /// TRACE-1 and TRACE-2: from here on each M has a ring. None if there is no memory: then none has. For the holder
+    /// of worldsema, or before the runtime is up.
     pub fn give_rings(&self) -> Option<()> {
         loop {
             self.every_m().try_for_each(|m| self.keep_ring(m))?;

@@ -127,18 +127,22 @@ fn mcall_in_place(m: MRef, gp: GRef, call: Mcall) {
     lockedm::run_on(sched, m, gp, runs);
 }
 
-/// Leaves the running G for the next one of this P, or for the scheduler.
+/// Leaves the running G for the next one of this P, or for the scheduler. `traced`: the M writes records. The caller
+/// has written that of `gp`.
 ///
 /// # Migrates
 ///
 /// # Safety
 /// As for [`mcall`]; `call` cannot refuse and does not call the host.
 #[inline(always)]
-unsafe fn leave(m: MRef, gp: GRef, call: Mcall) -> MRef {
-    debug_assert!(m.is_free());
+unsafe fn leave(m: MRef, gp: GRef, call: Mcall, traced: bool) -> MRef {
+    debug_assert!(if traced { m.is_free_but_traced() } else { m.is_free() });
     let pp = m.must_p();
     match pick(pp) {
         Some(next) if enter(m, pp, next) => {
+            if traced {
+                record::start(&m, next);
+            }
             m.set_pending(gp, call);
             // SAFETY: the G is ours to run and has a stack.
             unsafe { switch_from(m, gp, Sp(next.sp.get())) }
@@ -284,7 +288,8 @@ fn wake_bug(sched: &Sched) -> ! {
     crate::gmp::fatal::throw(sched, "a G without a P was left on a G's stack")
 }
 
-/// PARK-L2: the next G of this P. None if the scheduler must choose. For code that [`M::is_free`](crate::gmp::M::is_free).
+/// PARK-L2: the next G of this P. None if the scheduler must choose. For code that
+/// [`M::is_free`](crate::gmp::M::is_free).
 #[inline(always)]
 fn pick(pp: &OwnedP) -> Option<GRef> {
     if pp.requests() != 0 {
@@ -382,13 +387,29 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
 #[inline]
 pub fn gopark(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
     if !m.is_free() {
-        return park_slow(m, reason, commit);
+        return gopark_with_care(m, reason, commit);
     }
     let gp = running(m);
     gp.note_wait(reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
-    unsafe { leave(m, gp, Mcall::Park(commit)) }
+    unsafe { leave(m, gp, Mcall::Park(commit), false) }
+}
+
+/// [`gopark`] for every caller that is not free.
+///
+/// # Migrates
+#[inline(never)]
+fn gopark_with_care(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
+    if !m.is_free_but_traced() {
+        return park_slow(m, reason, commit);
+    }
+    let gp = running(m);
+    gp.note_wait(reason, m.sched().coarse_now());
+    record::block(&m, gp, reason);
+    gp.set_status(GStatus::Waiting);
+    // SAFETY: gp runs here and waits from now on.
+    unsafe { leave(m, gp, Mcall::Park(commit), true) }
 }
 
 /// As [`gopark`] for a commit of the host, which may refuse.
@@ -554,13 +575,17 @@ pub fn gosched(m: MRef) -> MRef {
         record::yields(&m, gp);
     }
     gp.set_status(GStatus::Runnable);
+    if m.is_free_but_traced() {
+        // SAFETY: gp runs here and is runnable from now on; no other thread sees it before PARK-L3.
+        return unsafe { leave(m, gp, Mcall::Yield(Place::Tail), true) };
+    }
     if !m.is_free() {
         let place = if m.is_extra() { Place::Global } else { Place::Tail };
         // SAFETY: gp runs here and is runnable from now on.
         return unsafe { mcall(m, gp, Mcall::Yield(place)) };
     }
     // SAFETY: gp runs here and is runnable from now on; no other thread sees it before PARK-L3.
-    unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
+    unsafe { leave(m, gp, Mcall::Yield(Place::Tail), false) }
 }
 
 /// As [`gosched`], for code that [`M::is_free`](crate::gmp::M::is_free).
@@ -574,7 +599,7 @@ pub fn gosched_free(m: MRef) -> MRef {
     let gp = m.free_g();
     gp.set_status(GStatus::Runnable);
     // SAFETY: as in `gosched`.
-    unsafe { leave(m, gp, Mcall::Yield(Place::Tail)) }
+    unsafe { leave(m, gp, Mcall::Yield(Place::Tail), false) }
 }
 
 /// Whether a yield has nothing to do; then it is done.
@@ -699,7 +724,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     let thread = unsafe { &*m.host.get() };
     // SAFETY: `thread` is of the calling thread.
     unsafe { HostState::end(thread) };
-    // What is locked, or writes records, goes through g0.
+    // What is locked, or writes records, ends on g0.
     if bottom && m.is_free() {
         match pick(pp) {
             Some(next)

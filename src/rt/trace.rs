@@ -96,9 +96,10 @@ pub fn snapshot(sched: &Sched) -> Result<File> {
         ended,
         spare: [0; 6],
     })?;
-    let mut records = Array::new();
-    for m in sched.every_m() {
-        add_m(sched, m, began.ticks..=ended.ticks, &mut records, &mut file)?;
+    let mut room = Array::new();
+    let copies = copy_rings(sched, &mut room)?;
+    for copy in copies.iter() {
+        add_m(sched, copy, &room[copy.begin..copy.end], began.ticks..=ended.ticks, &mut file)?;
     }
     file.section(section::GS, |file| add_gs(sched, file))?;
     file.section(section::PS, |file| sched.every_p().try_for_each(|p| file.add(&row_of_p(p))))?;
@@ -111,27 +112,48 @@ pub fn snapshot(sched: &Sched) -> Result<File> {
     Ok(file)
 }
 
+/// What a ring held.
+struct Copied {
+    m: MRef,
+    written: u64,
+    begin: usize,
+    end: usize,
+}
+
+/// Copies all rings, one quickly after another: what the last ones get until they are copied is of no use to the file,
+/// and takes the place of what is.
+fn copy_rings(sched: &Sched, room: &mut Array<Record>) -> Result<Array<Copied>> {
+    let rings = || sched.every_m().filter_map(|m| Some((m, m.ring()?)));
+    let mut copies = Array::new();
+    copies.reserve(rings().count())?;
+    room.reserve_exact(rings().map(|(_, ring)| ring.size()).sum())?;
+    for (m, ring) in rings() {
+        let begin = room.len();
+        let written = ring.copy(room)?;
+        copies.push(Copied { m, written, begin, end: room.len() })?;
+    }
+    Ok(copies)
+}
+
 /// Adds the records of an M of that time.
 fn add_m(
     sched: &Sched,
-    m: MRef,
+    copy: &Copied,
+    mut records: &[Record],
     time: RangeInclusive<u64>,
-    records: &mut Array<Record>,
     file: &mut File,
 ) -> Result<()> {
-    let Some(ring) = m.ring() else { return Ok(()) };
-    records.clear();
-    let written = ring.copy(records)?;
+    let (m, written) = (copy.m, copy.written);
     let whole = records.len() as u64 == written;
-    // Others may have been written since, or while the rings before this one were copied.
+    // Others may have been written while the rings before this one were copied.
     let late = records.len() - begin_of(records, |t| t > *time.end());
-    records.truncate(records.len() - late);
+    records = &records[..records.len() - late];
     let first = begin_of(records, |t| t >= *time.start());
     let kept = &records[first..];
     // A record from before shows that none is lost since. The time of a text is text.
     let of_time = |r: &&Record| r.kind() != kind::TEXT;
     let lost = !whole && !records[..first].iter().any(|r| of_time(&r));
-    let lost_before = if lost { kept.iter().find(of_time).map_or(0, |r| r.time) } else { 0 };
+    let lost_before = if lost { kept.iter().find(of_time).map_or(*time.end() + 1, |r| r.time) } else { 0 };
     let p = sched.every_p().find(|p| p.m() == m.as_ptr() && p.status() == PStatus::Running);
     let outside = matches!(m.ctx(), Ctx::Syscall | Ctx::Foreign);
     let mut flags = if m.is_extra() { thread::FOREIGN } else { 0 };
@@ -146,7 +168,7 @@ fn add_m(
         goid: m.g().map_or(0, |gp| gp.goid.get()),
         pid: p.map_or(NO_P, |p| p.id),
         flags,
-        written_then: ring.written(),
+        written_then: m.ring().map_or(0, |ring| ring.written()),
     };
     file.section(section::M, |file| {
         file.add(&row)?;

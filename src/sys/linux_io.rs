@@ -106,6 +106,12 @@ pub fn kind(fd: c_int) -> Result<Kind, i32> {
     })
 }
 
+/// EBADF if it is not open.
+pub fn is_open(fd: c_int) -> Result<(), i32> {
+    held::nothing_for("fstat");
+    file_kind(fd).map(drop)
+}
+
 fn file_kind(fd: c_int) -> Result<Kind, i32> {
     let mut stat: libc::stat = c::zeros();
     // SAFETY: `stat` is writable.

@@ -78,11 +78,12 @@ pub mod kind {
     pub const PROC_START: u8 = 1;
     /// M gives P `pid` away: it is idle. M ran no G, or its G is in a syscall or just stopped.
     pub const PROC_STOP: u8 = 2;
-    /// M takes P `pid`, which was in a syscall on M `aux`. The P is idle now. `aux` may be M itself: its syscall is over
-    /// without a G to run. seq of the P.
+    /// M takes P `pid`, which was in a syscall on M `aux`. The P is idle now. `aux` may be M itself: its syscall is
+    /// over without a G to run. seq of the P.
     pub const PROC_STEAL: u8 = 3;
-    /// M takes P `pid` from the code of the host that G `goid` ran on M `aux`: as if the G had been in a syscall. seq of
-    /// the P, which has risen by two: SYS_BEGIN on M `aux` with seq - 1, which no record tells, and PROC_STEAL with seq.
+    /// M takes P `pid` from the code of the host that G `goid` ran on M `aux`: as if the G had been in a syscall. seq
+    /// of the P, which has risen by two: SYS_BEGIN on M `aux` with seq - 1, which no record tells, and PROC_STEAL with
+    /// seq.
     pub const SEIZE: u8 = 4;
     /// The G that runs on M has spawned G `goid`, which is runnable. `pid` is M's. `aux`: the address of its function.
     /// Its seq begins at 0. TEXT records before: its name.
@@ -97,8 +98,8 @@ pub mod kind {
     pub const DESTROY: u8 = 9;
     /// G `goid` does not run any more, and is runnable. `aux`: see [`super::stop`].
     pub const STOP: u8 = 10;
-    /// G `goid` waits. The reason: TEXT records before, if there are any; otherwise `seq`, the number of a string. `aux`:
-    /// the address in the host's code to which the waiting call returns, or 0.
+    /// G `goid` waits. The reason: TEXT records before, if there are any; otherwise `seq`, the number of a string.
+    /// `aux`: the address in the host's code to which the waiting call returns, or 0.
     pub const BLOCK: u8 = 11;
     /// G `goid`, which waited, is runnable. seq of the G. `pid` is that of M, if it has one. If G `goid` has waited on
     /// M itself just now, it has refused to.
@@ -128,7 +129,8 @@ pub mod kind {
     pub const TEXT: u8 = 22;
     /// G `goid` writes a line, which TEXT records before hold. `aux`: the task, or 0.
     pub const LOG: u8 = 23;
-    /// G `goid` begins task `aux`, with the name in TEXT records before. `seq`: the task around it (its low half), or 0.
+    /// G `goid` begins task `aux`, with the name in TEXT records before. `seq`: the task around it (its low half), or
+    /// 0.
     pub const TASK_BEGIN: u8 = 24;
     /// Task `aux` is over.
     pub const TASK_END: u8 = 25;
@@ -241,7 +243,7 @@ pub struct Thread {
     pub written: u64,
     /// How many of these follow, the last ones.
     pub held: u64,
-    /// The time before which records of this M since `began` are lost; 0: none are lost.
+    /// The time before which records of this M since `began` are lost; it may be later than `ended`. 0: none are lost.
     pub lost_before: u64,
     pub written_then: u64,
     /// The G on it; 0: none.

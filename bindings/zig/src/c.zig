@@ -636,6 +636,18 @@ pub extern fn gmx_release_memory() Status;
 pub extern fn gmx_read_sched_stats(out: ?*gmx_sched_stats) Status;
 pub extern fn gmx_write_heap_dump(fd: i32) Status;
 
+// ---- Traces
+
+pub const gmx_trace_opts = extern struct {
+    struct_size: usize = @sizeOf(gmx_trace_opts),
+    ring_bytes: usize = 0,
+    flags: u32 = 0,
+    reserved: u32 = 0,
+};
+pub extern fn gmx_trace_start(opts: ?*const gmx_trace_opts) Status;
+pub extern fn gmx_trace_snapshot(fd: i32) Status;
+pub extern fn gmx_trace_stop(fd: i32) Status;
+
 // ---- Inline
 
 pub extern var gmx_poll_word: u32;
@@ -646,6 +658,7 @@ comptime {
     laidOut(gmx_g_info, 120, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112 });
     laidOut(gmx_stop_opts, 32, &.{ 0, 8, 12, 16, 24 });
     laidOut(gmx_cleanup, 24, &.{ 0, 8, 16 });
+    laidOut(gmx_trace_opts, 24, &.{ 0, 8, 16, 20 });
     laidOut(gmx_mutex, 16, &.{ 0, 8 });
     laidOut(gmx_rmutex, 24, &.{ 0, 16 });
     laidOut(gmx_rwmutex, 32, &.{ 0, 16, 24 });

@@ -188,6 +188,11 @@ type
     polls*: uint64
     poll_breaks*: uint64
     fds_open*: int64
+  TraceOpts* {.importc: "gmx_trace_opts", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    ring_bytes*: csize_t
+    flags*: uint32
+    reserved*: uint32
 
 const
   OK* = 0'i32
@@ -700,5 +705,11 @@ proc gmx_read_mem_stats*(`out`: ptr MemStats): Status
 proc gmx_release_memory*(): Status
 proc gmx_read_sched_stats*(`out`: ptr SchedStats): Status
 proc gmx_write_heap_dump*(fd: int32): Status
+
+# ---- Traces
+
+proc gmx_trace_start*(opts: ptr TraceOpts): Status
+proc gmx_trace_snapshot*(fd: int32): Status
+proc gmx_trace_stop*(fd: int32): Status
 
 {.pop.}
