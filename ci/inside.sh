@@ -56,7 +56,7 @@ if [[ ${1:-} == go ]]; then
   go_trace=$target/inside-go/trace
 fi
 
-program() { # NAME: as tests/ctests.rs builds it, and with frame pointers
+program() { # NAME: as tests/ctests.rs builds it
   local flags
   read -ra flags < <(sed -nE 's/.*\/\* flags: (.*) \*\/.*/\1/p' "ctests/$1.c" | tr '\n' ' ')
   "$cc" -std=gnu11 -D_GNU_SOURCE -O2 -g -Iinclude -Ictests -pthread -o "$work/$1" "ctests/$1.c" "${flags[@]}" -L"$here/lib" -lgomax
@@ -76,7 +76,7 @@ traced() { # NAME PS: runs it with a trace, of which the checker must find the o
   read -ra env < <(sed -nE 's/.*\/\* env: (.*) \*\/.*/\1/p' "ctests/$1.c" | tr '\n' ' ')
   [[ -z $2 ]] || env=(GMX_MAXPROCS="$2")
   program "$1" || return 1
-  timeout -k 5 60 env "${env[@]}" GMX_SEED=1 GMXDEBUG=trace="$file" "$work/$1" >"$work/said.program" 2>&1
+  timeout -k 5 $((180 * ${GMX_TIMEOUT_SCALE:-1})) env "${env[@]}" GMX_SEED=1 GMXDEBUG=trace="$file" "$work/$1" >"$work/said.program" 2>&1
   status=$?
   ((status == 0)) || { tail -n 20 "$work/said.program"; echo "$1 ended with $status"; return 1; }
   gomax-trace info "$file" >/dev/null && converts go "$file" && converts go1.26 "$file" && converts_to_others "$file" || return 1
