@@ -5,6 +5,7 @@ PYTHON  ?= python3
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
 DOCDIR  ?= $(PREFIX)/share/doc/gomax
 DESTDIR ?=
@@ -16,6 +17,7 @@ RELEASE    := $(TARGET_DIR)/release
 VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME     := libgomax.so.0
 POSIX      := $(RELEASE)/libgomax_posix.so
+INSIDE     := $(RELEASE)/gomax-trace
 HEADERS    := include/gomax.h include/gomax.hpp include/gomax_net.hpp include/gomax_os.hpp include/gomax_errno.h
 DOCUMENTS  := README.md CHANGELOG.md SECURITY.md LICENSE-APACHE LICENSE-MIT $(wildcard docs/*.md docs/*.svg)
 # gdb loads it with the library, if its own data directory is $(PREFIX)/share/gdb
@@ -36,7 +38,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: docs build posix test demo bench stress sanitize miri models musl aarch64 polls install install-polls uninstall header dist deb packages release clean help
+.PHONY: docs build posix inside test demo bench stress sanitize miri models musl aarch64 polls install install-polls uninstall header dist deb packages release clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -48,6 +50,11 @@ posix: build ## libgomax_posix.so, which parks goroutines in the blocking calls 
 	  --target-dir $(TARGET_DIR)/posix $(REMAP) $(CARGO_FLAGS)
 	@cp $(TARGET_DIR)/posix/release/libgomax_posix.so $(POSIX)
 	@ln -sf libgomax_posix.so $(POSIX).0
+
+inside: ## gomax-trace, which checks and converts traces (docs/inside.md)
+	$(need_cargo)
+	$(CARGO) build --release --locked --manifest-path inside/Cargo.toml --target-dir $(TARGET_DIR)/inside $(REMAP) $(CARGO_FLAGS)
+	@mkdir -p $(RELEASE) && cp $(TARGET_DIR)/inside/release/gomax-trace $(INSIDE)
 
 test: ## every suite, and a table of what passed (ci/test.sh NAME... runs some of them)
 	$(need_cargo)
@@ -96,7 +103,7 @@ aarch64: ## the lowest layers and the C tests on AArch64, emulated on other mach
 	ci/aarch64.sh
 	ci/aarch64_vm.sh
 
-install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package, gdb script, manual, documents, licences, and what make posix has built, below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
+install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package, gdb script, manual, documents, licences, and what make posix and make inside have built, below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
 	$(need_python)
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(GDBDIR)
 	install -m 644 $(RELEASE)/libgomax.so $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION)
@@ -112,6 +119,7 @@ install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake pa
 	install -d $(DESTDIR)$(DOCDIR)
 	install -m 644 $(DOCUMENTS) $(DESTDIR)$(DOCDIR)
 	$(if $(wildcard $(POSIX)),$(install_posix))
+	$(if $(wildcard $(INSIDE)),$(install_inside))
 	@packaging/ldconfig.sh "$(LIBDIR)" "$(DESTDIR)"
 
 docs: ## the site: documents and reference, with search, below target/site/html (Sphinx, from PyPI)
@@ -149,6 +157,12 @@ install -m 644 $(POSIX) $(DESTDIR)$(LIBDIR)/libgomax_posix.so.$(VERSION)
 	$(call fill,packaging/gomax-posix.pc.in,$(LIBDIR)/pkgconfig/gomax-posix.pc)
 endef
 
+define install_inside
+install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1
+	install -m 755 $(INSIDE) $(DESTDIR)$(BINDIR)
+	install -m 644 packaging/manual/gomax-trace.1 $(DESTDIR)$(MANDIR)/man1
+endef
+
 # $(call install_poll,plugin,compiler)
 define install_poll
 install -d $(DESTDIR)$(LIBDIR)/gomax/$(2)
@@ -166,7 +180,7 @@ uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(LIBDIR)/gomax $(DESTDIR)$(DOCDIR)
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man3/gmx_*.3 man3/GMX_*.3 man3/gomax*.3 man7/gomax*.7)
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libgomax_posix.so,.$(VERSION) .0 "") $(DESTDIR)$(INCLUDEDIR)/gomax_posix.h
-	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-posix.pc
+	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-posix.pc $(DESTDIR)$(BINDIR)/gomax-trace $(DESTDIR)$(MANDIR)/man1/gomax-trace.1
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll-*.pc
 	@test -n "$(DESTDIR)" || packaging/ldconfig.sh "$(LIBDIR)" >/dev/null
 

@@ -21,6 +21,8 @@ versions() { # each file, and what stands before the version in it
 Cargo.lock ^name = "gomax"\nversion = "
 posix/Cargo.toml ^version = "
 posix/Cargo.lock ^name = "gomax-posix"\nversion = "
+inside/Cargo.toml ^version = "
+inside/Cargo.lock ^name = "gomax-inside"\nversion = "
 include/gomax.h ^#define GMX_VERSION_STRING "
 include/gomax_posix.h libgomax_posix +
 bindings/zig/build.zig.zon \.version = "

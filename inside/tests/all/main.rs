@@ -1,0 +1,6 @@
+//! Traces that are built by hand.
+
+mod accepts;
+mod common;
+mod formats;
+mod refuses;
