@@ -27,7 +27,4 @@ static void starts(void *unused) {
   for (int i = 0; i < 3; i++) MUST(gmx_join(g[i], GMX_FOREVER));
 }
 
-int main(void) {
-  scene(1, starts);
-  return 0;
-}
+int main(int argc, char **argv) { return scene(argc, argv, 1, starts); }

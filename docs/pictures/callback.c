@@ -46,7 +46,4 @@ static void starts(void *unused) {
   pthread_join(t, NULL);
 }
 
-int main(void) {
-  scene(2, starts);
-  return 0;
-}
+int main(int argc, char **argv) { return scene(argc, argv, 2, starts); }

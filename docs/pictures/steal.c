@@ -14,7 +14,4 @@ static void spawns(void *unused) {
   for (int i = 0; i < 8; i++) MUST(gmx_join(g[i], GMX_FOREVER));
 }
 
-int main(void) {
-  scene(2, spawns);
-  return 0;
-}
+int main(int argc, char **argv) { return scene(argc, argv, 2, spawns); }

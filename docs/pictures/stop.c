@@ -24,7 +24,4 @@ static void starts(void *unused) {
   for (int i = 0; i < 2; i++) MUST(gmx_join(g[i], GMX_FOREVER));
 }
 
-int main(void) {
-  scene(2, starts);
-  return 0;
-}
+int main(int argc, char **argv) { return scene(argc, argv, 2, starts); }

@@ -133,10 +133,10 @@ pub fn write(
     let mut labels = String::new();
     for slice in found.slices.iter().filter(|s| seen(s.from, s.to)) {
         let (Some(y), a, b) = (y(slice.p), x(slice.from), x(slice.to)) else { continue };
-        let mut label = names.of(slice.g, symbols);
-        if several(slice.p) {
-            let _ = write!(label, " on {}", trace.thread(slice.m));
-        }
+        let plain = names.of(slice.g, symbols);
+        let (number, name) = plain.split_once(' ').unwrap_or((&plain, ""));
+        let thread = if several(slice.p) { format!(" on {}", trace.thread(slice.m)) } else { String::new() };
+        let label = format!("{plain}{thread}");
         let fill = if slice.syscall { "url(#s)" } else { colors[&slice.g] };
         let what = if slice.syscall { format!("{label}: syscall") } else { label.clone() };
         let _ = writeln!(
@@ -147,12 +147,12 @@ pub fn write(
         );
         // (what lies on it must not hide the name)
         let room = ((b - a - 6.0) / LETTER) as usize;
-        if !slice.syscall && room >= 2 {
-            // What does not fit is left out from the end: the number of the goroutine comes first.
-            let whole = label.find(' ').unwrap_or(label.len());
-            let text: String = if room < whole { String::new() } else { label.chars().take(room).collect() };
+        // The longest of these that fits.
+        let texts = [label, format!("{name}{thread}"), name.to_owned(), number.to_owned()];
+        let text = texts.iter().find(|text| !text.starts_with(' ') && !text.is_empty() && text.chars().count() <= room);
+        if let Some(text) = text.filter(|_| !slice.syscall) {
             let (x, y) = (a + 3.0, y + ROW / 2.0 + 4.0);
-            let _ = writeln!(labels, "<text class=\"d\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escaped(&text));
+            let _ = writeln!(labels, "<text class=\"d\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escaped(text));
         }
     }
     svg.push_str(&labels);
