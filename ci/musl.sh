@@ -20,7 +20,6 @@ not() { for test in "${@:2}"; do why[$test]=$1; done; }
 not "Debian has no C++ for musl" cxx_exceptions cxx_late cxx_throws hog_throws leaving
 not "asks glibc's malloc how much is in use" chan_memory
 not "Debian has no Python for musl" py_smoke
-not "calls malloc in the function of a barrier, while a held G may have the one lock of musl's" fuzz
 
 profile=release flags=(--release) tests=("$@")
 if [[ $* == some ]]; then

@@ -4706,7 +4706,8 @@ typedef struct gmx_sched_stats {
   uint64_t taken;
   /**
    * Times that a thread was held because the code on it computed on at the end of its slice; the timers that were
-   * armed for that; and held threads that went on without a P because the world was stopped.
+   * armed for that; and held threads that went on without a P because the world was stopped, or because one of them
+   * could have a lock for which the owners of all Ps waited.
    */
   uint64_t seized;
   uint64_t nudges;

@@ -105,7 +105,8 @@ pub struct gmx_sched_stats {
     /// them.
     pub taken: u64,
     /// Times that a thread was held because the code on it computed on at the end of its slice; the timers that were
-    /// armed for that; and held threads that went on without a P because the world was stopped.
+    /// armed for that; and held threads that went on without a P because the world was stopped, or because one of them
+    /// could have a lock for which the owners of all Ps waited.
     pub seized: u64,
     pub nudges: u64,
     pub bailed: u64,

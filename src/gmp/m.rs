@@ -222,7 +222,7 @@ pub struct M {
     pub regs_end: OwnPtr<u8>,
     /// Its G runs the host's code without a P: one of `taken`. Written under `sched.lock`.
     pub out: OwnBool,
-    /// Its held thread is to go on without a P (SEIZE-B1). Set under `sched.lock` before its note.
+    /// Its held thread is to go on without a P (SEIZE-B1, SEIZE-B2). Set under `sched.lock` before its note.
     pub bailed: AtomicBool,
     /// The timer on its thread's CPU clock, and that thread; 0: none. Owner: the watchdog.
     pub timer: OwnI32,
@@ -595,8 +595,8 @@ impl M {
         self.untie().forget();
     }
 
-    /// The code of the host continues here without a P, and finds out at its next call (SEIZE-B1): as if `p`, which
-    /// belongs to another owner, had been taken from it.
+    /// The code of the host continues here without a P, and finds out at its next call (SEIZE-B1, SEIZE-B2): as if `p`,
+    /// which belongs to another owner, had been taken from it.
     pub fn go_on_without(&self, p: PRef) {
         self.mark.set(NOT_ITS_OWN);
         // No word of a P: each way in looks closer.

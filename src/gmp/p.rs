@@ -118,6 +118,10 @@ pub struct Watch {
     pub asked_when: OwnI64,
     pub cpu_then: OwnI64,
     pub nudges: OwnU32,
+    /// The ticks of its owner at the last look at it for RESCUE-7, and since when they are the same and the P serves no
+    /// held thread.
+    pub stuck_tick: OwnU64,
+    pub stuck_when: OwnI64,
     /// `schedtick` at the last look of the tidier, which owns this one.
     pub tidy_tick: OwnU64,
 }

@@ -1,6 +1,8 @@
 //! seize.rs, SEIZE-A1 to SEIZE-A4: the stop that holds the host's code where it is.
 
 use super::*;
+#[cfg(loom)]
+use crate::gmp::g::GList;
 use crate::gmp::p::STOP;
 use crate::protocol::seize;
 use crate::protocol::stw::{self, Stop};
@@ -134,19 +136,23 @@ fn stop_anywhere_against_code_without_a_p() {
 }
 
 /// Two Gs share one P. The first is held for the sake of the second, or its P is on its way back to it, when the stop
-/// begins: it stays held.
-fn stop_against_a_held_thread() -> impl Fn() {
+/// begins: it stays held. The second does `act` first.
+fn stop_against_a_held_thread(act: fn(&Sched)) -> impl Fn() {
     move || {
         let heap = Heap::default();
         let mut mk = Maker::new(1, 1);
-        let first = mk.token(vec![computes(&heap), safepoint()]);
-        let second = mk.token(vec![safepoint()]);
+        let asked = does(|_, m, _| {
+            let p = m.must_p().p();
+            p.request(PREEMPT);
+            p.nudge();
+        });
+        let first = mk.token(vec![asked, computes(&heap), safepoint()]);
+        let second = mk.token(vec![does(move |w, _, _| act(w.sched)), safepoint()]);
         let w = mk.make();
         may_lose_its_p(&w);
+        // Otherwise the held thread has its turn before the second G.
+        w.sched.cfg.slice_ns.set(1_000);
         let m = w.worker_with(&[first, second]);
-        let p = w.sched.p_at(0).unwrap();
-        p.request(PREEMPT);
-        p.nudge();
         w.go(w.new_worker());
         w.go(m);
         collects(&w, heap, nothing);
@@ -156,7 +162,37 @@ fn stop_against_a_held_thread() -> impl Fn() {
 
 #[test]
 fn stop_anywhere_against_a_held_thread() {
-    check(Size { preemptions: 1, ..Size::default() }, stop_against_a_held_thread());
+    check(Size { preemptions: 1, ..Size::default() }, stop_against_a_held_thread(|_| ()));
+}
+
+/// SEIZE-G7: what was let go before counts, and nothing is let go during the stop. (The second G does it in the
+/// watchdog's place: loom has no room for one more thread.)
+#[test]
+fn stop_anywhere_against_let_go() {
+    let lets_go = |sched: &Sched| _ = seize::let_go(sched);
+    check(Size { preemptions: 1, ..Size::default() }, stop_against_a_held_thread(lets_go));
+}
+
+/// SEIZE-B2 without the look at `exact`: the code runs beside the collector.
+#[cfg(loom)]
+#[test]
+fn finds_let_go_during_a_stop_anywhere() {
+    finds(&["Causality violation", "concurrent", "a G that runs", "overflow"], || {
+        let lets_go = |sched: &Sched| {
+            let mut gs = GList::new();
+            {
+                let mut lk = sched.lock.lock();
+                if let Some(gp) = sched.globrunqget_hog() {
+                    lk.taken += 1;
+                    // SAFETY: the M of a locked G.
+                    unsafe { MRef::from_ptr(gp.lockedm.get()) }.unwrap().out.set(true);
+                    gs.push_back(gp);
+                }
+            }
+            seize::go_on(sched, gs);
+        };
+        check(Size { preemptions: 1, ..Size::default() }, stop_against_a_held_thread(lets_go));
+    });
 }
 
 /// STW-A3: a stop that is given up, while a thread is held for it or about to be. The G continues.

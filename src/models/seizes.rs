@@ -1,6 +1,8 @@
 //! seize.rs: code of the host that does not call the library loses its P, and gets one again.
 
 use super::*;
+#[cfg(loom)]
+use crate::gmp::g::GList;
 use crate::protocol::seize;
 use crate::sched::world;
 use crate::sync::asymmetric_fence_heavy;
@@ -335,11 +337,17 @@ fn stop_of_code_against_take() {
 /// Two workers, one P: G 0 begins with `first`, where it is nudged in the host's code, with G 1 behind it. The P goes
 /// to the other worker, and comes back to the held thread.
 fn held(first: Vec<Step>, also: impl FnOnce(&Arc<World>)) -> &'static Sched {
+    held_by(first, vec![safepoint()], 0, also)
+}
+
+/// The same, with these steps of G 1, and slices of this length: if it is 0, the held thread has its turn before G 1.
+fn held_by(first: Vec<Step>, second: Vec<Step>, slice: i64, also: impl FnOnce(&Arc<World>)) -> &'static Sched {
     let mut mk = Maker::new(1, 1);
     let first = mk.token(first);
-    let second = mk.token(vec![safepoint()]);
+    let second = mk.token(second);
     let w = mk.make();
     eager(&w);
+    w.sched.cfg.slice_ns.set(slice);
     let m = w.worker_with(&[first, second]);
     w.go(w.new_worker());
     w.go(m);
@@ -425,12 +433,17 @@ fn finds_hold_without_fence() {
 /// SEIZE-B1 against LOCKEDM-K2: a stop of all code takes the held G from the queue, or another M does and gives it a P
 /// that is to stop. Either way its thread continues without a P, and the stop waits until it is at a call.
 fn held_beside_a_stop(timeout: i64) -> &'static Sched {
+    held_by_one_beside_a_stop(vec![safepoint()], 0, timeout)
+}
+
+/// The same, as [`held_by`].
+fn held_by_one_beside_a_stop(second: Vec<Step>, slice: i64, timeout: i64) -> &'static Sched {
     // No step of the model.
     let in_code = Arc::new(AtomicU32::new(0));
     let (begin, end, seen) = (in_code.clone(), in_code.clone(), in_code);
     let first =
         vec![does(move |_, _, _| begin.store(1, SeqCst)), nudged(move |_, _| end.store(0, SeqCst)), safepoint()];
-    held(first, |w| {
+    held_by(first, second, slice, |w| {
         w.host(move |w, m| {
             if world::stop_the_world(m, timeout, |_| ()).is_ok() {
                 assert_eq!(seen.load(SeqCst), 0, "SEIZE-B1: a thread in the middle of the host's code");
@@ -501,4 +514,101 @@ fn sleeper_waits_for_a_lock_of_the_held() {
 #[test]
 fn finds_sleeper_that_keeps_its_p() {
     finds(DEADLOCK, || check(Size { preemptions: 1, ..Size::default() }, || _ = lock_of_the_host(false)));
+}
+
+/// SEIZE-B2 against LOCKEDM-K2: the watchdog takes the held G from the queue, or another M does and gives it a P.
+#[test]
+fn let_go_against_its_p() {
+    check_that_meets(Size { preemptions: 2, ..Size::default() }, &[SEIZED, BAILED], || {
+        held(vec![nudged(|_, _| ()), safepoint()], |w| w.watcher(|w, _| _ = seize::let_go(w.sched)))
+    });
+}
+
+/// What was let go is nudged again: it is held again, or gets a P.
+#[test]
+fn let_go_and_held_again() {
+    check_that_meets(Size { preemptions: 1, ..Size::default() }, &[SEIZED, BAILED], || {
+        let again = |_: &World, m| seize::hold(m, std::ptr::dangling_mut());
+        held(vec![nudged(again), safepoint()], |w| {
+            w.watcher(|w, _| (0..2).for_each(|_| _ = seize::let_go(w.sched)));
+        })
+    });
+}
+
+/// SEIZE-B2 against a stop of all code, which counts what was let go just before, and lets go itself what was not. (G 1
+/// does it in the watchdog's place: loom has no room for one more thread.)
+fn let_go_beside_a_stop(lets_go: fn(&Sched)) -> &'static Sched {
+    held_by_one_beside_a_stop(vec![does(move |w, _, _| lets_go(w.sched)), safepoint()], 1_000, FOREVER)
+}
+
+#[test]
+fn let_go_against_stop_of_code() {
+    check_that_meets(Size { preemptions: 1, ..Size::default() }, &[SEIZED, BAILED], || {
+        let_go_beside_a_stop(|sched| _ = seize::let_go(sched))
+    });
+}
+
+/// The same, and what is let go does not count.
+#[cfg(loom)]
+#[test]
+fn finds_let_go_that_is_not_counted() {
+    finds(&["SEIZE-B1: a thread in the middle", "assertion failed: lk.taken > 0"], || {
+        check(Size { preemptions: 1, ..Size::default() }, || {
+            let_go_beside_a_stop(|sched| {
+                let mut gs = GList::new();
+                sched.globrunqget_hog().into_iter().for_each(|gp| gs.push_back(gp));
+                seize::go_on(sched, gs);
+            });
+        });
+    });
+}
+
+/// RESCUE-7: G 0 is held while it has a lock of the host, and G 1, which is pinned to the only P, waits for the lock.
+fn lock_of_the_held(lets_go: bool) -> &'static Sched {
+    let (lock, soon) = (Arc::new(checker::sync::Mutex::new(())), Arc::new(Event::new()));
+    let (one, two, seen) = (lock.clone(), lock, soon.clone());
+    let mut mk = Maker::new(1, 1);
+    let first = mk.token(vec![
+        does(|_, m, _| ask(m)),
+        host(move |_, m| {
+            let _has = one.lock().unwrap();
+            seize::hold(m, std::ptr::dangling_mut());
+        }),
+    ]);
+    let second = mk.token(vec![
+        does(|_, m, _| assert!(m.pin())),
+        host(move |_, _| {
+            soon.happen();
+            drop(two.lock().unwrap());
+        }),
+        does(|_, m, _| assert!(m.unpin() == Some(0))),
+    ]);
+    let w = mk.make();
+    eager(&w);
+    // Otherwise the held thread has its turn before G 1.
+    w.sched.cfg.slice_ns.set(1_000);
+    let m = w.worker_with(&[first, second]);
+    w.go(w.new_worker());
+    w.go(m);
+    w.watcher(move |w, _| {
+        seen.wait(0, None);
+        if lets_go {
+            seize::let_go(w.sched);
+        }
+    });
+    let sched = w.sched;
+    w.finish();
+    sched
+}
+
+#[test]
+fn pinned_code_waits_for_a_lock_of_the_held() {
+    let size = Size { preemptions: 1, ..Size::default() };
+    check_that_meets(size, &[SEIZED, BAILED], || lock_of_the_held(true));
+}
+
+#[cfg(loom)]
+#[test]
+fn finds_held_thread_that_is_not_let_go() {
+    finds(DEADLOCK, || check(Size { preemptions: 1, ..Size::default() }, || _ = lock_of_the_held(false)));
 }

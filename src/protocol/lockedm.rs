@@ -31,8 +31,8 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, STOP};
 use crate::gmp::record;
 use crate::gmp::sched::Sched;
-use crate::sync::Ordering;
 use crate::sync::widen::widen;
+use crate::sync::{Ordering, has_asymmetric_fence};
 
 /// A thread of the host runs as a G, after it has found no P. False if the runtime is down.
 pub fn enter_in_place(m: MRef, gp: GRef) -> bool {
@@ -70,7 +70,7 @@ pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
 }
 
 /// LOCKEDM-K1 and LOCKEDM-K3: hands the P off, sleeps, and comes back with a P for the locked G. False: the G is held,
-/// and continues without a P (SEIZE-B1).
+/// and continues without a P (SEIZE-B1, SEIZE-B2).
 pub fn wait(sched: &Sched, m: MRef, gp: GRef) -> bool {
     loop {
         if m.p().is_some() {
@@ -123,7 +123,9 @@ enum Served {
 fn serve(sched: &Sched, m: MRef, gp: GRef) -> Served {
     loop {
         let requests = m.must_p().requests();
-        if requests & FN != 0 {
+        // SEIZE-B3. Where no P can be taken, nothing else is left.
+        let leaves_fn = m.held.get() && has_asymmetric_fence();
+        if requests & FN != 0 && !leaves_fn {
             preempt::run_safe_point_fn(sched, m, m.must_p().p());
         } else if requests & STOP != 0 {
             let mut lk = sched.lock.lock();

@@ -29,6 +29,10 @@
 //! * RESCUE-6 withdraw PREEMPT from a P whose slice has lasted for `PATIENCE` slices, and set it again during one slice
 //!   in `SELDOM`. Each pending request, on any P, sends each `gmx_safepoint` of the process through its slow path, and
 //!   the owner of a deaf P has shown that it does not look.
+//! * RESCUE-7 while threads are held in the middle of their Gs: call a P stuck if it has passed no step of its schedule
+//!   for `STUCK`, and was meanwhile, at each look, in no state in which a held thread gets it: idle, in a syscall, or
+//!   with code that may be seized. If every P is stuck, let the held threads go (SEIZE-B2): what keeps the Ps may wait
+//!   for a lock of the host that one of them has. Once some P is not stuck any more, have them held again.
 //!
 //! # Invariants
 //! * RESCUE-I1 sysmon takes as a thief, and does nothing that only an owner may do. So a P that answers, stops or goes
@@ -36,6 +40,11 @@
 //! * RESCUE-I2 between RESCUE-2 and RESCUE-3 the Gs are in no queue. An M that finds nothing then and goes idle is seen
 //!   by WAKE-S2. Otherwise a P would idle beside work.
 //! * RESCUE-I3 one look takes a bounded number of Gs, and holds no lock longer than a thief does.
+//! * RESCUE-I4 RESCUE-7 is a guess: the words of a P are read one after another, while they change. Nothing depends on
+//!   it, since a held thread may be let go at any time (SEIZE-B2). But a P that no held thread gets must not count as
+//!   one that serves them, forever. So what is not known to serve one counts as stuck: a P that was stopped for a
+//!   resize or is frozen for a barrier, one for which a thread is being made, an owner in the scheduler, in a commit or
+//!   in the function of a barrier, pinned code, also while it calls the library.
 //!
 //! # Why it ends
 //! A P that answers is not deaf. RESCUE-2 takes a batch from a deaf P at each look, and sysmon looks again and again
@@ -43,6 +52,8 @@
 //!
 //! # Rejected
 //! * Busy Ps that steal every now and then: all would pay for it, also when no P is deaf.
+//! * To let held threads go as soon as all Ps are deaf: plain hogs make them so too, for some slices, and then more Gs
+//!   run than there are Ps, all the time.
 //! * A hand-off of the deaf P to another M: the G that runs on it still believes that it owns the P.
 //!
 //! # Differences from Go
@@ -50,11 +61,11 @@
 
 use super::{preempt, wake};
 use crate::gmp::g::{GList, GRef};
-use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::m::{Ctx, MRef, Outside};
 use crate::gmp::p::{PREEMPT, PRef, PStatus};
 use crate::gmp::sched::Sched;
-use crate::sync::Ordering;
 use crate::sync::widen::widen;
+use crate::sync::{Ordering, has_asymmetric_fence};
 
 /// The most Gs that one look takes from one P.
 pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 128 };
@@ -111,6 +122,44 @@ pub fn is_kept(sched: &Sched, p: PRef) -> bool {
     let m = unsafe { MRef::from_ptr(p.m()) };
     let keeps = |m: MRef| m.pins() != 0 || (p.in_host(p.word()) && !m.may_lose_p());
     !sched.cfg.seizes.get() || m.is_some_and(|m| m.ctx() == Ctx::G && keeps(m))
+}
+
+/// RESCUE-7: for so long a P serves no held thread before it counts as stuck. A pin and a commit are shorter, unless
+/// they wait.
+const STUCK: i64 = 100_000_000;
+
+/// RESCUE-7: whether every P is stuck. The watchdog asks at each look while there are threads that it is about.
+pub fn all_stuck(sched: &Sched, now: i64) -> bool {
+    // Each P is looked at, since its time counts from look to look.
+    sched.live_ps().filter(|&p| !is_stuck(sched, p, now)).count() == 0
+}
+
+fn is_stuck(sched: &Sched, p: PRef, now: i64) -> bool {
+    let tick = p.schedtick.get().wrapping_add(p.stats.syscalls.get()).wrapping_add(u64::from(p.word().tick()));
+    if serves(sched, p) || p.watch.stuck_tick.get() != tick {
+        p.watch.stuck_tick.set(tick);
+        p.watch.stuck_when.set(now);
+    }
+    now - p.watch.stuck_when.get() >= STUCK
+}
+
+/// RESCUE-I4: whether a held thread gets this P in its turn.
+fn serves(sched: &Sched, p: PRef) -> bool {
+    let w = p.word();
+    match w.status() {
+        // Not those that a barrier has frozen.
+        PStatus::Idle => sched.npidle.load(Ordering::Relaxed) != 0,
+        PStatus::Running => {
+            // SAFETY: null or an M, and Ms are never freed.
+            let m = unsafe { MRef::from_ptr(p.m()) };
+            m.is_some_and(|m| match m.outside(p.id, w) {
+                Some(Outside::Left) => m.is_reached(),
+                Some(Outside::Host) => has_asymmetric_fence() && m.may_lose_p(),
+                None => false,
+            })
+        }
+        _ => false,
+    }
 }
 
 /// RESCUE-2 and RESCUE-3. True if there was something to take.

@@ -60,14 +60,24 @@
 //!   (The template thread makes an idle M for the next time.) A thread that has no P is not held while a P waits for a
 //!   new thread: it may have what the template thread needs for that, and that P may be the only one. It is nudged
 //!   again;
-//! * SEIZE-H4 sleep until an M that takes the G from the queue brings a P (LOCKEDM-K2), or until SEIZE-B1. Untie, and
-//!   return: the code continues at the same instruction.
+//! * SEIZE-H4 sleep until an M that takes the G from the queue brings a P (LOCKEDM-K2), or until SEIZE-B1 or SEIZE-B2.
+//!   Untie, and return: the code continues at the same instruction.
 //!
 //! Turns, and the end of a hold:
 //! * SEIZE-C1 an M takes a hog when it finds nothing else; or if the last turn of a hog on this P ended three slices
 //!   ago. Otherwise a G that was readied would wait for one slice of each hog;
 //! * SEIZE-B1 a stop of all code takes the hogs out of the queue. Their threads go on without Ps, and stop at their
-//!   next call (SEIZE-N3).
+//!   next call (SEIZE-N3);
+//! * SEIZE-B2 so does the watchdog if every P is stuck (RESCUE-7). A held thread may have a lock of the host (that of
+//!   malloc, say) for which the code waits that keeps the Ps: pinned or spawned with NO_PREEMPT, a commit, the function
+//!   of a barrier. Otherwise neither side would continue. During a stop of all code, or anywhere, the watchdog lets
+//!   none go: the first has let them go itself, and the second has rounds in which the watchdog may (SEIZE-A4). The
+//!   price: until some P moves again, and then until their next ticks, these threads run beside the owners of all Ps,
+//!   so that more Gs run than there are Ps. Then the watchdog has them held again, as SEIZE-W6. And what waits for such
+//!   a lock waits for 0.1 s;
+//! * SEIZE-B3 a held thread that gets a P with FN leaves the function of the barrier to the caller, which takes this P
+//!   as soon as the host's code runs again (RAGGED-R4). The function may want what the interrupted code has locked.
+//!   (Where nothing can be taken, SEIZE-G1, the held thread runs it: only an owner can.)
 //!
 //! A stop at any instruction (`Stop::Anywhere`) holds the threads instead of waiting for their next calls:
 //! * SEIZE-A1 the stopper counts Ps and `taken` as a stop of all code does (SEIZE-G6), and sets `anywhere`. Hogs stay
@@ -98,13 +108,14 @@
 //!   (`wake::startm`). So no thread is held without a P while a thread is made for one, until that thread has begun,
 //!   since it takes memory from malloc itself: the Ps that are left come to a held thread in its turn, but the last P
 //!   would wait for that new thread.
-//! * SEIZE-G5 a G that was held wants a P until it has one: it is in the queue, or SEIZE-B1 has made it one of `taken`.
+//! * SEIZE-G5 a G that was held wants a P until it has one: it is in the queue, or SEIZE-B1 or SEIZE-B2 has made it one
+//!   of `taken`.
 //! * SEIZE-G6 in a world that was stopped for all code (`Stop::Code`) no G runs: `stopwait` contains `taken`, each G
 //!   that comes in (SEIZE-N3) counts itself out, and meanwhile nothing is taken and no thread is held.
 //! * SEIZE-G7 in a world that was stopped anywhere no G runs either. `stopwait` contains `taken`, and nothing is taken
 //!   from the host's code meanwhile. A held thread continues only with a P (LOCKEDM-K3) or by SEIZE-B1. A P that was
 //!   on its way to a held thread has STOP: the thread stops it and its G is queued again, without running. SEIZE-B1
-//!   does not happen.
+//!   and SEIZE-B2 do not happen; what SEIZE-B2 let go before is one of `taken`, and is held like the others.
 //!
 //! # Orderings
 //! insys behind HEAVY is the pair of syscall.rs. SEIZE-N2 pairs with the Acquire of SEIZE-W3: the taker sees all that
@@ -115,6 +126,11 @@
 //! SEIZE-W4 after three. Inside: a call ends, parks or is a safe point, and the watchdog looks again. No step needs the
 //! signal: without it more threads compute than there are Ps, and that is all. (A stop anywhere needs it, so there is
 //! none without. It ends at its deadline; without one it has another round, in which a sleeper may have woken.)
+//!
+//! A lock of the host that a held G has is free in the end. Either some P comes to held threads in their turns; or
+//! every P is stuck, and SEIZE-B2 lets them all go. They run until they are at a call or some P is not stuck, and are
+//! let go again as long as every P is. Only if the owner of such a lock calls the library, it waits there for a P
+//! (SEIZE-N3), and what keeps the Ps waits for it forever: the host must not do that.
 //!
 //! # Rejected
 //! * tgkill: EINTR. To switch away in the handler and continue on another thread: errno, locks, thread-local values.
@@ -589,6 +605,15 @@ fn find_heir(sched: &Sched, lk: &SchedLocked<'_>, p: PRef) -> To {
 pub fn stop_code(sched: &Sched, lk: &mut SchedLocked<'_>) -> GList {
     lk.exact = true;
     sched.code_stops.set(true);
+    let gs = take_hogs(sched, lk);
+    lk.stopwait = lk.taken;
+    // What has no P has no request either: `poll` sends it into a call.
+    poll(sched, lk.taken);
+    gs
+}
+
+/// The first half of SEIZE-B1 and of SEIZE-B2.
+fn take_hogs(sched: &Sched, lk: &mut SchedLocked<'_>) -> GList {
     let mut gs = GList::new();
     while let Some(gp) = sched.globrunqget_hog() {
         lk.taken += 1;
@@ -597,10 +622,22 @@ pub fn stop_code(sched: &Sched, lk: &mut SchedLocked<'_>) -> GList {
         }
         gs.push_back(gp);
     }
-    lk.stopwait = lk.taken;
-    // What has no P has no request either: `poll` sends it into a call.
-    poll(sched, lk.taken);
     gs
+}
+
+/// SEIZE-B2. True if a thread was held.
+pub fn let_go(sched: &Sched) -> bool {
+    let gs = {
+        let mut lk = sched.lock.lock();
+        if lk.exact {
+            // A stop of all code has let them go, and a stop anywhere holds them (SEIZE-G7).
+            return false;
+        }
+        take_hogs(sched, &mut lk)
+    };
+    let any = !gs.is_empty();
+    go_on(sched, gs);
+    any
 }
 
 /// SEIZE-A1, for a stop at any instruction.
@@ -637,7 +674,7 @@ fn held_on(gp: GRef) -> Option<MRef> {
     unsafe { MRef::from_ptr(gp.lockedm.get()) }
 }
 
-/// SEIZE-B1, without the lock: their threads go on without Ps.
+/// SEIZE-B1 and SEIZE-B2, without the lock: their threads go on without Ps.
 pub fn go_on(sched: &Sched, mut gs: GList) {
     while let Some(gp) = gs.pop_front() {
         let Some(m) = held_on(gp) else { continue };

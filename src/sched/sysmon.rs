@@ -13,7 +13,7 @@ use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
 use crate::protocol::preempt::{self, preempt_one};
-use crate::protocol::{netpoll, rescue, store, syscall, tidy, wake};
+use crate::protocol::{netpoll, rescue, seize, store, syscall, tidy, wake};
 use crate::sched::template::{self, Errand};
 use crate::sync::{Ordering, now};
 use crate::sys;
@@ -58,6 +58,8 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut tidy_when = now() + tidy::PERIOD;
     let mut head = rescue::Head::default();
     let mut again = NEVER;
+    // RESCUE-7: whether threads run without Ps that were held.
+    let mut let_go = false;
     loop {
         if sched.exiting.load(Ordering::Acquire) {
             return;
@@ -79,6 +81,16 @@ pub fn sysmon(sched: &Sched, m: MRef) {
         let look = syscall::retake(sched, m, sched.busy_ps(), now);
         let mut did = look.did;
         again = look.again;
+        // RESCUE-7
+        if let_go || sched.nhogs() > 0 {
+            if !rescue::all_stuck(sched, now) {
+                if std::mem::take(&mut let_go) {
+                    syscall::hold_later(sched);
+                }
+            } else if seize::let_go(sched) {
+                (did, let_go) = (true, true);
+            }
+        }
         syscall::hold_those_out(sched);
         if sched.hogs.has_news() {
             template::ask(sched, Errand::Hog);
@@ -145,7 +157,10 @@ fn rest(sched: &Sched, delay: i64, again: i64, slices: &mut u64, latest: i64, lo
     if quiet {
         let lk = sched.lock.lock();
         let all_idle = sched.npidle.load(Ordering::Relaxed) >= sched.procs() || lk.stopping;
+        // RESCUE-7: a stop for the Ps may wait for code that waits for a held thread.
+        let is_held = !lk.exact && sched.nhogs() > 0;
         if all_idle
+            && !is_held
             && !sched.thread_wanted.load(Ordering::Relaxed)
             && sched.stackwait_len.load(Ordering::Relaxed) == 0
             && !sched.exiting.load(Ordering::Relaxed)
