@@ -28,6 +28,7 @@ const ALIKE: &[(&str, &[&str])] = &[
     ("src/models/legacy.rs", &["M1", "M2", "P1"]),
     ("ctests/schedtrace.c", &["P0"]),
     ("ci/gdb.sh", &["P0"]),
+    ("docs/inside.md", &["G7", "M2", "M4", "P0", "P1"]),
     // Versions of cgroups.
     ("src/sys/ncpu.rs", &["V1", "V2"]),
     // Versions of C.

@@ -1,5 +1,5 @@
-/* What the scenes of docs/scheduler.md share. A scene writes its trace to the file that it is told, and `gomax-trace draw`
- * makes a picture of that. */
+/* What the scenes of docs/scheduler.md share. A scene writes its trace to the file that it is told, and
+ * `gomax-trace draw` makes a picture of that. */
 #ifndef SCENE_H
 #define SCENE_H
 
