@@ -45,8 +45,8 @@ impl Orphans {
         self.n.store(self.n.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// PROC-D3. Takes the one with this pidfd out of the list, if `ended` says that it has ended. `ended` is asked while
-    /// the orphan is in the list and no other party can take it out (PROC-I5).
+    /// PROC-D3. Takes the one with this pidfd out of the list, if `ended` says that it has ended. `ended` is asked
+    /// while the orphan is in the list and no other party can take it out (PROC-I5).
     pub fn take_ended(&self, pidfd: u64, ended: impl FnOnce() -> bool) -> Option<&'static Orphan> {
         let orphan = self.find(pidfd, false)?;
         widen!();
