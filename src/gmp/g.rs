@@ -313,12 +313,12 @@ pub struct G {
     pub goid: OwnU64,
     /// The usable bytes of stack that the spawner asked for; 0 is the default. Owner: the spawner.
     pub stack_size: OwnU32,
-    stack_class: OwnU8,
+    pub(super) stack_class: OwnU8,
     /// The parts of [`Cold`] that it may have ([`extra`]). Owner: the G, its spawner before.
     extras: OwnU8,
     pub(super) flags: OwnU16,
     /// The end of its stack, by which the pool identifies it; null if it has no stack. Owner: its M.
-    stack: OwnPtr<u8>,
+    pub(super) stack: OwnPtr<u8>,
     /// errno and the C++ exceptions in flight. Owner: its M.
     pub host: UnsafeCell<HostState>,
     /// The M that it is locked to. Owner: its M; read by the thread that takes it from a queue.
