@@ -217,6 +217,24 @@ if [[ $(cat /proc/sys/kernel/core_pattern) == core* ]]; then
     fi
   done
 fi
+# Probes: each is in the notes of a stripped library, with two arguments that lie in fields of objects.
+readelf -n "$work/libgomax.so.0" | awk '/Provider:/ { ours = $2 == "gomax" } ours && /Name:/ { name = $2 } ours && /Arguments:/ { $1 = ""; print name $0 }' \
+  >"$work/probes"
+at='([48]@[0-9]+\(%r[a-z0-9]+\)|[48]@\[x[0-9]+, [0-9]+\])'
+for probe in go_create go_start go_park go_ready go_end proc_start proc_stop syscall_enter syscall_exit steal stop_begin stop_end; do
+  grep -qE "^$probe $at $at$" "$work/probes" || { cat "$work/probes"; echo "no probe $probe with two arguments"; exit 1; }
+done
+! grep -vE "^[a-z_]+ $at $at$" "$work/probes" || { echo "arguments of another form"; exit 1; }
+[[ $(cut -d' ' -f1 "$work/probes" | sort -u | wc -l) == 12 ]] || { echo "other probes than in docs/c.md"; exit 1; }
+passed=$((passed + 1))
+# gdb counts 101 goroutines, and reads the arguments.
+"${gdb[@]}" -ex "break main" -ex run -ex "break -probe-stap gomax:go_create" -ex "ignore 2 1000000" -ex "break stop_here" -ex continue \
+  -ex "info breakpoints 2" "$work/deep" >"$work/said" 2>&1 </dev/null || true
+said 'hit Breakpoint 3' 'already hit 101 times'
+"${gdb[@]}" -ex "break main" -ex run -ex "tbreak -probe-stap gomax:go_park" -ex continue -ex 'printf "goroutine %d: %s.\n", $_probe_arg0, (char *)$_probe_arg1' \
+  -ex "tbreak -probe-stap gomax:go_start" -ex continue -ex 'print $_probe_argc' -ex 'printf "P%d\n", $_probe_arg1' \
+  "$work/park" >"$work/said" 2>&1 </dev/null || true
+said 'hit Temporary breakpoint' '^goroutine 1: join\.' 'hit Temporary breakpoint' '^\$1 = 2' '^P0'
 # hogs: the signal that has their threads held passes through gdb without a stop
 cat >"$work/hogs.c" <<'C'
 #include <gomax.h>

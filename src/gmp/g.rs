@@ -541,6 +541,7 @@ impl G {
     pub fn note_wait(&self, reason: WaitReason, since: i64) {
         self.wait_reason.set(reason.as_ptr().cast_mut());
         self.wait_since.set(since);
+        crate::gmp::probes::go_park(self);
     }
 
     /// Changes the status. For the thread that may (see the table).

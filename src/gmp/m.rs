@@ -483,6 +483,7 @@ impl M {
         // The mark of a P that is gone may be there still.
         self.end_syscall_mark();
         self.note_word(pp.p(), pp.word());
+        crate::gmp::probes::proc_start(self, pp.p());
         *slot = Some(pp);
     }
 
@@ -507,6 +508,7 @@ impl M {
     pub fn releasep(&self) -> OwnedP {
         // SYSCALL-Y4: its next owner may get it with the same tick.
         self.mark.set(0);
+        crate::gmp::probes::proc_stop(self, self.must_p().p());
         self.untie()
     }
 

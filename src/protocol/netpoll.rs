@@ -119,6 +119,7 @@ pub fn deliver(sched: &Sched, m: MRef, events: &mut Events) -> usize {
     let itself = alone && m.p().is_some_and(|pp| !pp.has_nothing());
     let n = list.len() + usize::from(itself);
     while let Some(gp) = list.pop_front() {
+        crate::gmp::probes::go_ready(gp, m);
         gp.set_status(GStatus::Runnable);
         match m.p() {
             Some(pp) => pp.put_last(gp),

@@ -331,6 +331,7 @@ pub fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
     // ASK-4
     gp.asked.clear();
     gp.m.set(m.as_ptr());
+    crate::gmp::probes::go_start(gp, pp.p());
     gp.set_status(GStatus::Running);
     m.curg.set(gp.as_ptr());
 }
@@ -441,6 +442,7 @@ pub fn running(m: MRef) -> GRef {
 /// PARK-D1 to PARK-D3, for a G whose wait record the caller has taken. Any context.
 #[inline(always)]
 pub fn goready(m: MRef, gp: GRef) {
+    crate::gmp::probes::go_ready(gp, m);
     if gp.has(gflag::THREAD_WAIT) {
         return thread::ready(gp);
     }
@@ -490,6 +492,7 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
             return false;
         }
     }
+    crate::gmp::probes::go_ready(gp, m);
     if gp.has(gflag::THREAD_WAIT) {
         thread::ready(gp);
     } else {
@@ -608,6 +611,7 @@ pub fn run_child_first(m: MRef, child: GRef) -> MRef {
 pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     let pp = m.must_p();
     pp.stats.ended.bump();
+    crate::gmp::probes::go_end(gp, pp.p());
     if !gp.has(gflag::ZOMBIE) {
         gp.set_status(GStatus::Dead);
     }

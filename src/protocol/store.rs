@@ -77,6 +77,7 @@ fn make(gp: GRef, goid: u64, what: &Spawn) {
     gp.stack_size.set(what.stack_size);
     gp.set_name(&what.name);
     gp.sp.set(std::ptr::null_mut());
+    crate::gmp::probes::go_create(gp);
     gp.set_status(GStatus::Runnable);
 }
 

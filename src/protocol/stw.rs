@@ -67,6 +67,7 @@ use crate::sync::{asymmetric_fence_heavy, now};
 #[must_use]
 pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late: impl FnMut(Late)) -> bool {
     let begun = now();
+    crate::gmp::probes::stop_begin(me, sched);
     let own = me.p().map(|p| p.p());
     let loose = what == Stop::Ps && sched.cfg.seizes.get();
     let mut held = GList::new();
@@ -211,6 +212,7 @@ fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
 
 /// STW-C2 and STW-C3. The caller has stopped the world, and has done the resize if one was asked for (STW-C1).
 pub fn start(sched: &Sched, me: MRef) {
+    crate::gmp::probes::stop_end(me, sched);
     // Ps with work, linked by `idle_link`. They have no owner until they get an M.
     let mut busy: *mut crate::gmp::P = std::ptr::null_mut();
     {

@@ -91,6 +91,7 @@ use crate::sys;
 /// SYSCALL-E1 to SYSCALL-E3. `sp` is the end of the G's stack, for a collector.
 #[inline(always)]
 pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
+    crate::gmp::probes::syscall_enter(gp, m);
     // SYSCALL-E1
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
@@ -190,6 +191,7 @@ pub fn call_apart(sched: &Sched, m: MRef, f: impl FnOnce()) -> bool {
 
 /// As [`entersyscall`], and hands the P off at once.
 pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
+    crate::gmp::probes::syscall_enter(gp, m);
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
     m.set_ctx(Ctx::Syscall);
@@ -202,6 +204,7 @@ pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
 /// SYSCALL-X1 to SYSCALL-X3. False if there is no P; SYSCALL-X4 is next.
 #[inline(always)]
 pub fn exitsyscall(m: MRef, gp: GRef) -> bool {
+    crate::gmp::probes::syscall_exit(gp, m);
     // SAFETY: oldp is null or a P.
     if let Some(p) = unsafe { PRef::from_ptr(m.oldp.get()) }
         && come_back(m, p)

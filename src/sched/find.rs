@@ -324,6 +324,7 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
                 (0..RUNNEXT_PAUSES).take_while(|_| other.has_one_parent()).for_each(|_| spin_loop());
             }
             if let Some(gp) = other.steal(pp, last) {
+                crate::gmp::probes::steal(pp.p(), other);
                 return Some(gp);
             }
             let next = other.runnext();
@@ -337,6 +338,7 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
                 if other.runnext() == next
                     && let Some(gp) = other.take_runnext()
                 {
+                    crate::gmp::probes::steal(pp.p(), other);
                     return Some(gp);
                 }
             }
