@@ -67,6 +67,7 @@ C
 export LD_LIBRARY_PATH=$work GMX_MAXPROCS=1
 gdb=(timeout 120 gdb --nx --batch -q -ex "set debuginfod enabled off" -ex "source packaging/gomax-gdb.py")
 passed=0
+! grep -nE 'write_memory|"set \$|set var' packaging/gomax-gdb.py || { echo "the script writes to the process"; exit 1; }
 
 # said WORDS...: extended patterns that must stand in what gdb said, in this order
 said() {
@@ -93,8 +94,8 @@ said 'IO wait: read [0-9]+ ms +reader +reads'
 said 'handle +fd +kind' '^0x[0-9a-f]+ +[0-9]+ +pipe +watched +- +3[56][0-9]{5} ms +G[0-9]+$' '^1 descriptors'
 said 'schedtick' 'P0 +running +M[0-9]+ '
 said 'kind' "M[0-9]+ .*host's" 'goroutine'
-said '^goroutine .* never_runs' 'it has not run yet: never_runs'
-said '^goroutine .* a.*receives' 'receives \(arg=' 'g.x_arch_start|\?\? \(\)'
+said '^goroutine .* never_runs' 'has not run yet: never_runs'
+said '^goroutine .* a.*receives' '^#.* gmx_chan_recv \(\)' 'receives \(arg=' '^$'
 said '^goroutine .* waiter waits' 'deeper \(n=.*0' 'deeper \(n=.*1' 'deeper \(n=.*3' 'waits \(arg='
 said '^#0 .*stop_here' 'start \(arg=' 'exited normally' # the registers are as they were
 
@@ -118,7 +119,7 @@ if [[ $(cat /proc/sys/kernel/core_pattern) == core* ]]; then
   core=$(find "$work" -name 'core*' | head -n 1)
   if [[ -n $core ]]; then
     "${gdb[@]}" -ex gmx-gs -ex "gmx-bt all" "$work/park" "$core" >"$work/said" 2>&1 </dev/null
-    said 'running +main +start' 'goroutines' '^goroutine .* waiter waits' 'in deeper\+' 'in waits\+'
+    said 'running +main +start' 'goroutines' '^goroutine .* waiter waits' 'deeper \(n=0' 'deeper \(n=3' 'waits \(arg='
   fi
 fi
 # A core that gdb writes holds the stacks if guards are mappings, as they always are on systems without lighter guards.
@@ -126,7 +127,114 @@ GMXDEBUG=guard=mprotect "${gdb[@]}" -ex "break stop_here" -ex run -ex "generate-
   "$work/park" >"$work/said" 2>&1 </dev/null
 said 'Saved corefile'
 "${gdb[@]}" -ex "gmx-bt all" "$work/park" "$work/by-gdb" >"$work/said" 2>&1 </dev/null
-said '^goroutine .* waiter waits' 'in deeper\+|deeper \(n=.*0' 'in waits\+|waits \(arg='
+said '^goroutine .* waiter waits' 'deeper \(n=0' 'deeper \(n=3' 'waits \(arg='
+# Many goroutines, each five calls deep in functions without frame pointers: gdb finds all of them, by their tables.
+cat >"$work/deep.c" <<'C'
+#include <gomax.h>
+#include <stdlib.h>
+#define DEEP __attribute__((__noinline__)) static
+
+static gmx_chan *c;
+static gmx_mutex mu;
+static gmx_g ended;
+static volatile int64_t sink;
+
+DEEP int64_t fifth(int64_t n) {
+  int64_t mine = n * 5;
+  gmx_status s = n % 3 == 0   ? gmx_chan_recv(c, &mine)
+                 : n % 3 == 1 ? gmx_mutex_lock(&mu)
+                              : gmx_sleep(INT64_C(3600000000000));
+  sink = mine;
+  return mine + s;
+}
+DEEP int64_t fourth(int64_t n) {
+  int64_t kept = n * 4;
+  int64_t mine = fifth(n);
+  sink = kept;
+  return mine + kept;
+}
+DEEP int64_t third(int64_t n) { return fourth(n) + 3; }
+DEEP int64_t second(int64_t n) { return third(n) + 2; }
+DEEP void first(void *arg) { sink = second((int64_t)arg); }
+DEEP void ends(void *arg) { sink = arg != NULL; }
+DEEP void stop_here(void) {
+  __asm__ volatile("");
+  if (getenv("CRASH")) abort();
+}
+int main(void) {
+  gmx_config cfg = {.struct_size = sizeof cfg, .flags = getenv("NODUMP") ? GMX_CONFIG_NO_STACK_DUMP : 0};
+  gmx_spawn_opts o = {.struct_size = sizeof o, .flags = GMX_SPAWN_JOINABLE};
+  gmx_sched_stats s = {.struct_size = sizeof s};
+  if (gmx_init(&cfg) != GMX_OK || gmx_chan_new(sizeof(int64_t), 0, &c) != GMX_OK) return 1;
+  if (gmx_mutex_lock(&mu) != GMX_OK || gmx_spawn_with(&o, ends, NULL, &ended) != GMX_OK) return 2;
+  for (int64_t i = 0; i < 100; i++)
+    if (gmx_spawn(first, (void *)i) != GMX_OK) return 3;
+  do {
+    if (gmx_sleep(1000000) != GMX_OK || gmx_read_sched_stats(&s) != GMX_OK) return 4;
+  } while (s.g_waiting < 100);
+  stop_here();
+  return 0;
+}
+C
+"${CC:-cc}" -std=c11 -O2 -fomit-frame-pointer -g -Wall -Wextra -Werror -Iinclude -o "$work/deep" "$work/deep.c" -pthread -L"$work" -lgomax
+deep() { # in the order of calls, in each stack
+  local f
+  for f in first second third fourth fifth; do
+    [[ $(grep -cE "^#[0-9]+ .*\b$f \(" "$work/said") == 100 ]] || { sed 's/^/    | /' "$work/said"; echo "not 100 of $f"; exit 1; }
+  done
+  ! grep -E 'gmx_arch_start|Python|Traceback' "$work/said" || exit 1
+  said '^goroutine .* first' 'gmx_|<libgomax>' ' fifth \(' ' fourth \(' ' third \(' ' second \(' ' first \('
+}
+"${gdb[@]}" -ex "break stop_here" -ex run -ex "gmx-bt all" "$work/deep" >"$work/said" 2>&1 </dev/null
+deep
+said 'has ended: ends'
+# A goroutine as the subject of gdb's own commands, until something runs. The thread stands in main at first.
+one=(-ex "info goroutines" -ex "gmx-g 8" -ex bt -ex up -ex "info locals" -ex "up 2" -ex down -ex "info locals"
+  -ex "frame function first" -ex "set gomax-frames on" -ex "bt 1" -ex gmx-g -ex "gmx-g 9 bt" -ex "set gomax-frames off" -ex gmx-g
+  -ex "gmx-g -" -ex gmx-g -ex bt -ex "gmx-g 999" -ex "gmx-g 3 up" -ex "gmx-g 1" -ex "gmx-g all")
+selects() {
+  said '^[0-9]+ +- +sleep .* first' '^102 goroutines' '^goroutine 8 ' ' fifth \(' ' first \(' ' fifth \(' '^mine = ' ' third \(' \
+    ' fourth \(' '^kept = ' ' first \(' '^#1 ' '^goroutine 8 ' '^#1 ' ' fifth \(' ' first \(' '^goroutine 8 ' \
+    '^no goroutine is selected' '^#.* main \(\)' '^there is no goroutine 999' ' fifth \(' '^goroutine 1 ' '^gmx-g all COMMAND'
+}
+"${gdb[@]}" -ex "break stop_here" -ex run -ex finish "${one[@]}" -ex "gmx-g 10" -ex next -ex gmx-g "$work/deep" \
+  >"$work/said" 2>&1 </dev/null || true
+selects
+said '^gmx-g all COMMAND' '^goroutine 10 ' '^no goroutine is selected'
+if [[ $(cat /proc/sys/kernel/core_pattern) == core* ]]; then
+  for dump in "" NODUMP=1; do
+    (cd "$work" && rm -f core* && ulimit -c unlimited && env CRASH=1 $dump ./deep) >/dev/null 2>&1 || true
+    core=$(find "$work" -name 'core*' | head -n 1)
+    [[ -n $core ]] || continue
+    "${gdb[@]}" -ex "gmx-bt all" "$work/deep" "$core" >"$work/said" 2>&1 </dev/null
+    if [[ -z $dump ]]; then
+      deep
+      "${gdb[@]}" "${one[@]}" "$work/deep" "$core" >"$work/said" 2>&1 </dev/null || true
+      selects
+    else
+      said '^goroutine .* first' 'the stack of goroutine [0-9]+ is not in this core'
+      ! grep -E 'Python|Traceback' "$work/said" || exit 1
+    fi
+  done
+fi
+# Probes: each is in the notes of a stripped library, with two arguments that lie in fields of objects.
+readelf -n "$work/libgomax.so.0" | awk '/Provider:/ { ours = $2 == "gomax" } ours && /Name:/ { name = $2 } ours && /Arguments:/ { $1 = ""; print name $0 }' \
+  >"$work/probes"
+at='([48]@[0-9]+\(%r[a-z0-9]+\)|[48]@\[x[0-9]+, [0-9]+\])'
+for probe in go_create go_start go_park go_ready go_end proc_start proc_stop syscall_enter syscall_exit steal stop_begin stop_end; do
+  grep -qE "^$probe $at $at$" "$work/probes" || { cat "$work/probes"; echo "no probe $probe with two arguments"; exit 1; }
+done
+! grep -vE "^[a-z_]+ $at $at$" "$work/probes" || { echo "arguments of another form"; exit 1; }
+[[ $(cut -d' ' -f1 "$work/probes" | sort -u | wc -l) == 12 ]] || { echo "other probes than in docs/c.md"; exit 1; }
+passed=$((passed + 1))
+# gdb counts 101 goroutines, and reads the arguments.
+"${gdb[@]}" -ex "break main" -ex run -ex "break -probe-stap gomax:go_create" -ex "ignore 2 1000000" -ex "break stop_here" -ex continue \
+  -ex "info breakpoints 2" "$work/deep" >"$work/said" 2>&1 </dev/null || true
+said 'hit Breakpoint 3' 'already hit 101 times'
+"${gdb[@]}" -ex "break main" -ex run -ex "tbreak -probe-stap gomax:go_park" -ex continue -ex 'printf "goroutine %d: %s.\n", $_probe_arg0, (char *)$_probe_arg1' \
+  -ex "tbreak -probe-stap gomax:go_start" -ex continue -ex 'print $_probe_argc' -ex 'printf "P%d\n", $_probe_arg1' \
+  "$work/park" >"$work/said" 2>&1 </dev/null || true
+said 'hit Temporary breakpoint' '^goroutine 1: join\.' 'hit Temporary breakpoint' '^\$1 = 2' '^P0'
 # hogs: the signal that has their threads held passes through gdb without a stop
 cat >"$work/hogs.c" <<'C'
 #include <gomax.h>

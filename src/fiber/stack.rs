@@ -66,7 +66,7 @@ pub use pool::{PERIODS, PoolOptions, PoolStats, Rules, StackPool};
 
 /// The usable size of class 0; each class is four times as large as the one before. Frames are several times as large
 /// under sanitizers.
-const SMALLEST: usize = if cfg!(gmx_sanitize) { 64 << 10 } else { 16 << 10 };
+pub const SMALLEST: usize = if cfg!(gmx_sanitize) { 64 << 10 } else { 16 << 10 };
 /// Up to 1 GiB.
 const CLASSES: usize = if cfg!(gmx_sanitize) { 8 } else { 9 };
 /// A frame may be larger than a page and touch only its far end; a guard of 64 KiB catches nearly all. (Code that is

@@ -33,6 +33,7 @@
 //! A thread ends a wait by taking the wait record from where it lies, or by claiming the wait (`wait`); for `gmx_park`
 //! one CAS of the status decides.
 
+use super::probes;
 use crate::fiber::host::HostState;
 use crate::fiber::stack::Stack;
 use crate::gmp::m::{M, MRef};
@@ -316,12 +317,12 @@ pub struct G {
     pub goid: OwnU64,
     /// The usable bytes of stack that the spawner asked for; 0 is the default. Owner: the spawner.
     pub stack_size: OwnU32,
-    stack_class: OwnU8,
+    pub(super) stack_class: OwnU8,
     /// The parts of [`Cold`] that it may have ([`extra`]). Owner: the G, its spawner before.
     extras: OwnU8,
     pub(super) flags: OwnU16,
     /// The end of its stack, by which the pool identifies it; null if it has no stack. Owner: its M.
-    stack: OwnPtr<u8>,
+    pub(super) stack: OwnPtr<u8>,
     /// errno and the C++ exceptions in flight. Owner: its M.
     pub host: UnsafeCell<HostState>,
     /// The M that it is locked to. Owner: its M; read by the thread that takes it from a queue.
@@ -546,6 +547,7 @@ impl G {
     pub fn note_wait(&self, reason: WaitReason, since: i64) {
         self.wait_reason.set(reason.as_ptr().cast_mut());
         self.wait_since.set(since);
+        probes::go_park(self);
     }
 
     /// Changes the status. For the thread that may (see the table).

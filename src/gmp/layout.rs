@@ -5,12 +5,13 @@ use super::g::{Cold, G, Sudog};
 use super::handles;
 use super::m::M;
 use super::p::P;
+use crate::fiber::stack::SMALLEST;
 use crate::gmp::allg::{G_CHUNK_BITS, G_DIR_BITS};
 use crate::gmp::allp::AllP;
 use crate::gmp::sched::Sched;
 use std::mem::{offset_of, size_of};
 
-pub const LAYOUT: [usize; 35] = [
+pub const LAYOUT: [usize; 39] = [
     // the table of Gs: directories of chunks of Gs, of which the unused end is null
     offset_of!(Sched, allg),
     1 << G_DIR_BITS,
@@ -54,4 +55,10 @@ pub const LAYOUT: [usize; 35] = [
     offset_of!(Cold, sudog) + offset_of!(Sudog, addr),
     // the slab of the descriptors; null: none is made yet
     offset_of!(Sched, slabs) + handles::Kind::Fd as usize * size_of::<usize>(),
+    // the stack of a G: its end; its class, and the usable size of class 0
+    offset_of!(G, stack),
+    offset_of!(G, stack_class),
+    SMALLEST,
+    // whether a signal holds the thread of an M
+    offset_of!(M, held),
 ];

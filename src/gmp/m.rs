@@ -7,6 +7,7 @@
 //!
 //! Every field of an M belongs to its thread, unless its comment says otherwise.
 
+use super::probes;
 use crate::fiber::Sp;
 use crate::fiber::host::HostThread;
 use crate::gmp::g::{G, GRef};
@@ -544,6 +545,7 @@ impl M {
         // The mark of a P that is gone may be there still.
         self.end_syscall_mark();
         self.note_word(pp.p(), pp.word());
+        probes::proc_start(self, pp.p());
         *slot = Some(pp);
     }
 
@@ -577,6 +579,7 @@ impl M {
     pub fn releasep_silently(&self) -> OwnedP {
         // SYSCALL-Y4: its next owner may get it with the same tick.
         self.mark.set(0);
+        probes::proc_stop(self, self.must_p().p());
         self.untie()
     }
 

@@ -28,6 +28,7 @@ pub mod orphans;
 pub mod p;
 pub mod permits;
 pub mod posts;
+pub mod probes;
 pub mod queue;
 pub mod record;
 pub mod sched;

@@ -85,6 +85,7 @@
 
 use crate::gmp::g::{GList, GStatus};
 use crate::gmp::m::MRef;
+use crate::gmp::probes;
 use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::{Events, Ordering, now};
@@ -120,6 +121,7 @@ pub fn deliver(sched: &Sched, m: MRef, events: &mut Events) -> usize {
     let itself = alone && m.p().is_some_and(|pp| !pp.has_nothing());
     let n = list.len() + usize::from(itself);
     while let Some(gp) = list.pop_front() {
+        probes::go_ready(gp, m);
         record::unblock(&m, gp);
         gp.set_status(GStatus::Runnable);
         match m.p() {

@@ -81,6 +81,7 @@ use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::{Commit, Ctx, MRef, Mcall, Place};
 use crate::gmp::p::{OwnedP, PREEMPT};
+use crate::gmp::probes;
 use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::NEVER;
@@ -348,6 +349,7 @@ pub fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
     // ASK-4
     gp.asked.clear();
     gp.m.set(m.as_ptr());
+    probes::go_start(gp, pp.p());
     gp.set_status(GStatus::Running);
     m.curg.set(gp.as_ptr());
 }
@@ -480,6 +482,7 @@ pub fn running(m: MRef) -> GRef {
 /// PARK-D1 to PARK-D3, for a G whose wait record the caller has taken. Any context.
 #[inline(always)]
 pub fn goready(m: MRef, gp: GRef) {
+    probes::go_ready(gp, m);
     if !m.is_free() || gp.has(gflag::THREAD_WAIT) {
         return goready_with_care(m, gp);
     }
@@ -552,6 +555,7 @@ pub fn ready_parked(m: MRef, gp: GRef, handle: u64) -> bool {
             return false;
         }
     }
+    probes::go_ready(gp, m);
     if m.is_free() && !gp.has(gflag::THREAD_WAIT) {
         ready_queue_with_p(m, m.free_p(), gp);
     } else {
@@ -717,6 +721,7 @@ fn switch_to_child(m: MRef, gp: GRef, child: GRef) -> MRef {
 pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     let pp = m.must_p();
     pp.stats.ended.bump();
+    probes::go_end(gp, pp.p());
     if !gp.has(gflag::ZOMBIE) {
         gp.set_status(GStatus::Dead);
     }

@@ -12,6 +12,7 @@ use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, GName, GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::MRef;
 use crate::gmp::p::OwnedP;
+use crate::gmp::probes;
 use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::Ordering;
@@ -96,6 +97,7 @@ fn make(gp: GRef, goid: u64, what: &Spawn) {
     gp.stack_size.set(what.stack_size);
     gp.set_name(&what.name);
     gp.sp.set(std::ptr::null_mut());
+    probes::go_create(gp);
     gp.set_status(GStatus::Runnable);
 }
 

@@ -58,6 +58,7 @@ use super::{idle, seize, syscall, wake};
 use crate::gmp::g::{GList, GRef};
 use crate::gmp::m::MRef;
 use crate::gmp::p::{OwnedP, PRef, PStatus, STOP};
+use crate::gmp::probes;
 use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::sync::widen::widen;
@@ -68,6 +69,7 @@ use crate::sync::{asymmetric_fence_heavy, now};
 #[must_use]
 pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late: impl FnMut(Late)) -> bool {
     let begun = now();
+    probes::stop_begin(me, sched);
     record::stops_world(&me);
     let own = me.p().map(|p| p.p());
     let loose = what == Stop::Ps && sched.cfg.seizes.get();
@@ -214,6 +216,7 @@ fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
 
 /// STW-C2 and STW-C3. The caller has stopped the world, and has done the resize if one was asked for (STW-C1).
 pub fn start(sched: &Sched, me: MRef) {
+    probes::stop_end(me, sched);
     record::starts_world(&me);
     // Ps with work, linked by `idle_link`. They have no owner until they get an M.
     let mut busy: *mut crate::gmp::P = std::ptr::null_mut();

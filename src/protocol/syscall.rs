@@ -82,6 +82,7 @@ use crate::gmp::g::{GRef, GStatus};
 use crate::gmp::lock::SchedLocked;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PRef, PStatus, STOP, Taken};
+use crate::gmp::probes;
 use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
@@ -101,6 +102,7 @@ pub fn entersyscall(m: MRef, gp: GRef, sp: *mut u8) {
 /// As [`entersyscall`], for code that [`M::is_free`](crate::gmp::M::is_free).
 #[inline(always)]
 pub fn entersyscall_free(m: MRef, gp: GRef, sp: *mut u8) {
+    probes::syscall_enter(gp, m);
     // SYSCALL-E1
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
@@ -212,6 +214,7 @@ pub fn call_apart(sched: &Sched, m: MRef, f: impl FnOnce()) -> bool {
 
 /// As [`entersyscall`], and hands the P off at once.
 pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
+    probes::syscall_enter(gp, m);
     record::sys_begin(&m, gp);
     gp.sp.set(sp);
     gp.set_status(GStatus::Syscall);
@@ -225,6 +228,7 @@ pub fn entersyscallblock(m: MRef, gp: GRef, sp: *mut u8) {
 /// SYSCALL-X1 to SYSCALL-X3. False if there is no P; SYSCALL-X4 is next.
 #[inline(always)]
 pub fn exitsyscall(m: MRef, gp: GRef) -> bool {
+    probes::syscall_exit(gp, m);
     // SAFETY: oldp is null or a P.
     if let Some(p) = unsafe { PRef::from_ptr(m.oldp.get()) }
         && come_back(m, p)
@@ -242,6 +246,7 @@ pub fn exitsyscall(m: MRef, gp: GRef) -> bool {
 /// As [`exitsyscall`], for an M of which no records are written.
 #[inline(always)]
 pub fn exitsyscall_free(m: MRef, gp: GRef) -> bool {
+    probes::syscall_exit(gp, m);
     // SAFETY: oldp is null or a P.
     if let Some(p) = unsafe { PRef::from_ptr(m.oldp.get()) }
         && come_back(m, p)

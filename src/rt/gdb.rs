@@ -19,7 +19,7 @@ struct Table {
 
 #[used]
 #[unsafe(link_section = ".gmx.gdb")]
-static TABLE: Table = Table { magic: *b"gmxgdb2\0", sched: &SCHED, layout: LAYOUT, slab: fd::SLAB, fd: fd::LAYOUT };
+static TABLE: Table = Table { magic: *b"gmxgdb3\0", sched: &SCHED, layout: LAYOUT, slab: fd::SLAB, fd: fd::LAYOUT };
 
 /// Keeps the table in the program: a linker that drops unreferenced symbols would drop it.
 pub fn keep() {

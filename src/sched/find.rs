@@ -7,6 +7,7 @@
 use crate::gmp::g::GRef;
 use crate::gmp::m::MRef;
 use crate::gmp::p::{FN, OwnedP, PREEMPT, PStatus, STOP};
+use crate::gmp::probes;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, Timers};
 use crate::protocol::park::{FAIR_TICK, is_fair_slice, is_fair_switch};
@@ -324,6 +325,7 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
                 (0..RUNNEXT_PAUSES).take_while(|_| other.has_one_parent()).for_each(|_| spin_loop());
             }
             if let Some(gp) = other.steal(pp, last) {
+                probes::steal(pp.p(), other);
                 return Some(gp);
             }
             let next = other.runnext();
@@ -337,6 +339,7 @@ fn steal(sched: &Sched, m: MRef, pp: &OwnedP) -> Option<GRef> {
                 if other.runnext() == next
                     && let Some(gp) = other.take_runnext()
                 {
+                    probes::steal(pp.p(), other);
                     return Some(gp);
                 }
             }

@@ -18,6 +18,7 @@ pub mod elf;
 pub mod heap;
 pub mod held;
 pub mod ncpu;
+pub mod probe;
 pub mod stderr;
 pub mod without;
 

@@ -105,6 +105,14 @@ macro_rules! signal_entry {
 }
 pub(crate) use signal_entry;
 
+/// How an argument of a probe names the field of an object whose address is in a register (`crate::sys::probe`).
+macro_rules! probe_field {
+    ($size:literal, $base:literal, $at:literal) => {
+        concat!($size, "@[{", $base, "}, {", $at, "}]")
+    };
+}
+pub(crate) use probe_field;
+
 /// What the kernel has put on the stack for a handler. From the lowest address on: the information; the context, which
 /// ends in a list of records; what had no room in these; a frame record.
 pub mod signal {

@@ -36,11 +36,11 @@ mod aarch64;
 #[cfg(target_arch = "aarch64")]
 use aarch64 as isa;
 
-pub(crate) use isa::signal_entry;
 pub use isa::{
     gmx_arch_call, gmx_arch_signal, interrupted_sp, keep, kept_registers, prefetch, prepare, saved, signal,
     stack_pointer, switch, thread_vector, ticks, ticks_are_time, valgrind,
 };
+pub(crate) use isa::{probe_field, signal_entry};
 
 /// Where the system has put the registers of the interrupted code: from the context to the end of the used part of the
 /// stack on which the handler runs. The vectors lie above the context.

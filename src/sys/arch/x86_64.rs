@@ -101,6 +101,14 @@ macro_rules! signal_entry {
 }
 pub(crate) use signal_entry;
 
+/// How an argument of a probe names the field of an object whose address is in a register (`crate::sys::probe`).
+macro_rules! probe_field {
+    ($size:literal, $base:literal, $at:literal) => {
+        concat!($size, "@{", $at, "}(%{", $base, "})")
+    };
+}
+pub(crate) use probe_field;
+
 /// What the kernel has put on the stack for a handler. From the lowest address on: the address that the handler returns
 /// to, which leads to `rt_sigreturn`; the context, the information; the state of the vector unit, to which the context
 /// points.
