@@ -114,6 +114,10 @@ pub struct Watch {
     pub asked_when: OwnI64,
     pub cpu_then: OwnI64,
     pub nudges: OwnU32,
+    /// The turn that it saw last, since when, and whether that was not its first look at it (sched/turns.rs).
+    pub turn: OwnU64,
+    pub turn_since: OwnI64,
+    pub turn_lasts: OwnBool,
     /// `schedtick` at the last look of the tidier, which owns this one.
     pub tidy_tick: OwnU64,
 }

@@ -49,6 +49,7 @@
 //! Therefore the resize holds both heaps' locks and closes the heap of the P that goes. It is the only thread that ever
 //! holds two heaps' locks, so it cannot be part of a deadlock.
 
+use crate::ds::histogram::Histogram;
 use crate::ds::line::Line;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::m::MRef;
@@ -142,6 +143,8 @@ pub struct Timers {
     first: AtomicI64,
     /// Where this P and its neighbours show that they may have timers.
     mask: &'static TimerMask,
+    /// How late timers of this heap fired. Owner: the holder of the heap's lock.
+    pub late: Histogram,
 }
 
 struct Heap {
@@ -172,6 +175,7 @@ impl Timers {
             mask,
             heap: Lock::new(Rank::Timers, Heap { entries, reserved: 0, dead: 0, closed: false }),
             first: AtomicI64::new(NEVER),
+            late: Histogram::default(),
         }
     }
 
@@ -344,6 +348,7 @@ impl Timers {
                             timers.publish(&h);
                             continue;
                         }
+                        timers.late.record(now - when);
                         let what = (t.fire.get(), t.arg.get(), t.seq.get(), t.comes_back.get());
                         // Release: a thread that finds null in `remove` knows that the callback is on its way.
                         t.heap.0.store(std::ptr::null_mut(), Ordering::Release);

@@ -6,4 +6,5 @@ pub mod life;
 pub mod run;
 pub mod sysmon;
 pub mod template;
+pub mod turns;
 pub mod world;

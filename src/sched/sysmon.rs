@@ -15,6 +15,7 @@ use crate::gmp::timers::NEVER;
 use crate::protocol::preempt::{self, preempt_one};
 use crate::protocol::{netpoll, rescue, store, syscall, tidy, wake};
 use crate::sched::template::{self, Errand};
+use crate::sched::turns;
 use crate::sync::{Ordering, now};
 use crate::sys;
 
@@ -58,6 +59,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut tidy_when = now() + tidy::PERIOD;
     let mut head = rescue::Head::default();
     let mut again = NEVER;
+    let mut open_turns = 0;
     loop {
         if sched.exiting.load(Ordering::Acquire) {
             return;
@@ -76,6 +78,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
             tidy_when = now + tidy::PERIOD;
         }
         sched.coarse.set(now);
+        turns::look(sched, &mut open_turns, now);
         let look = syscall::retake(sched, m, sched.busy_ps(), now);
         let mut did = look.did;
         again = look.again;
