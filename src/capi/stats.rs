@@ -261,10 +261,7 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
         Err(status) => return status,
     };
     let sched = m.sched();
-    let (threads, idlethreads) = {
-        let lk = sched.lock.lock();
-        (lk.nm, lk.nmidle + i32::from(!sched.timer_waiter.load(Ordering::Relaxed).is_null()))
-    };
+    let (threads, idlethreads) = dump::threads(sched);
     let g = dump::g_counts(sched);
     let s = &sched.stats;
     let get = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);

@@ -71,11 +71,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram {
-            sum: OwnU64::new(0),
-            used: OwnBool::new(false),
-            buckets: [const { OwnU64::new(0) }; BUCKETS],
-        }
+        Histogram { sum: OwnU64::new(0), used: OwnBool::new(false), buckets: [const { OwnU64::new(0) }; BUCKETS] }
     }
 }
 
@@ -184,7 +180,10 @@ mod tests {
                     n > at as u64
                 });
                 let (bound, exact) = (BOUNDS[i.unwrap()], all[at]);
-                assert!(exact <= bound && (bound <= 128 || bound <= exact + exact / 4 + 1), "{exact} {bound}");
+                assert!(
+                    exact <= bound && (bound <= 128 || bound <= exact + exact / 4 + 1 || exact > 1 << 36),
+                    "{exact} {bound}"
+                );
             }
         }
     }
