@@ -334,11 +334,14 @@ pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {
         return GMX_ENOMEM;
     }
     drop(m);
-    if !may_leave() || gmx_enter_syscall() != GMX_OK {
-        return write(fd, text.as_bytes());
-    }
+    let leaves = may_leave() && gmx_enter_syscall() == GMX_OK;
     let status = write(fd, text.as_bytes());
-    gmx_exit_syscall();
+    if leaves {
+        gmx_exit_syscall();
+    }
+    // A thread that is held in the host's code must not have the heap's lock.
+    let _inside = MRef::current().map(Inside::enter);
+    drop(text);
     status
 }
 
