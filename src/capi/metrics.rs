@@ -175,12 +175,9 @@ pub unsafe extern "C" fn gmx_metrics_read(metrics: *mut gmx_metric, n: usize) ->
             out.value = value;
             continue;
         }
-        let found = look.durations(metric);
-        (out.value, out.sum) = (found.count(), found.sum);
-        if !out.buckets.is_null() {
-            // SAFETY: the caller's promise.
-            unsafe { out.buckets.copy_from_nonoverlapping(found.buckets.as_ptr(), BUCKETS) };
-        }
+        // SAFETY: the caller's promise.
+        let counts = unsafe { out.buckets.cast::<[u64; BUCKETS]>().as_mut() };
+        (out.value, out.sum) = look.durations(metric, counts);
     }
     GMX_OK
 }

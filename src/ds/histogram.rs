@@ -87,42 +87,37 @@ impl Histogram {
     }
 }
 
-/// What one look at some histograms found.
-pub struct Merged {
-    pub buckets: [u64; BUCKETS],
-    /// Of all durations, in ns.
-    pub sum: u64,
-}
+/// The counts of one look, of one histogram or of several.
+pub type Counts = [u64; BUCKETS];
 
-impl Default for Merged {
-    fn default() -> Merged {
-        Merged { buckets: [0; BUCKETS], sum: 0 }
-    }
-}
-
-impl Merged {
-    pub fn add(&mut self, h: &Histogram) {
-        if !h.used.get() {
-            return;
+impl Histogram {
+    /// Adds what is in it to the counts. Returns the sum, in ns.
+    pub fn add_to(&self, counts: &mut Counts) -> u64 {
+        if !self.used.get() {
+            return 0;
         }
-        self.sum = self.sum.wrapping_add(h.sum.get());
-        for (n, bucket) in self.buckets.iter_mut().zip(&h.buckets) {
+        for (n, bucket) in counts.iter_mut().zip(&self.buckets) {
             *n += bucket.get();
         }
+        self.sum.get()
     }
 
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
+    /// How many durations are in it, and their sum, in ns.
+    pub fn count(&self) -> (u64, u64) {
+        if !self.used.get() {
+            return (0, 0);
+        }
+        (self.buckets.iter().map(OwnU64::get).sum(), self.sum.get())
     }
+}
 
-    /// For each power of two that is a bound: the bound in ns, and how many durations are not above it.
-    pub fn at_powers(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        (0..BUCKETS - 1).step_by(4).scan((0, 0), |(from, n), i| {
-            *n += self.buckets[*from..=i].iter().sum::<u64>();
-            *from = i + 1;
-            Some((BOUNDS[i], *n))
-        })
-    }
+/// For each power of two that is a bound: the bound in ns, and how many durations are not above it.
+pub fn at_powers(counts: &Counts) -> impl Iterator<Item = (u64, u64)> + '_ {
+    (0..BUCKETS - 1).step_by(4).scan((0, 0), |(from, n), i| {
+        *n += counts[*from..=i].iter().sum::<u64>();
+        *from = i + 1;
+        Some((BOUNDS[i], *n))
+    })
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -161,21 +156,21 @@ mod tests {
                 sum += ns;
                 all.push(ns);
             }
-            let mut m = Merged::default();
-            m.add(&h);
-            assert_eq!(m.buckets, exact);
-            assert_eq!((m.count(), m.sum), (all.len() as u64, sum));
-            for (bound, n) in m.at_powers() {
+            let mut counts = [0; BUCKETS];
+            assert_eq!(h.add_to(&mut counts), sum);
+            assert_eq!(counts, exact);
+            assert_eq!(h.count(), (all.len() as u64, sum));
+            for (bound, n) in at_powers(&counts) {
                 assert!(bound.is_power_of_two());
                 assert_eq!(n, all.iter().filter(|&&ns| ns <= bound).count() as u64, "{bound}");
             }
-            assert_eq!(m.at_powers().last().unwrap().0, 1 << 36);
+            assert_eq!(at_powers(&counts).last().unwrap().0, 1 << 36);
             // A quantile of the histogram is at most a quarter above the exact one.
             all.sort_unstable();
             for q in [2, 4, 10, 100] {
                 let at = all.len() - 1 - all.len() / q;
                 let mut n = 0;
-                let i = m.buckets.iter().position(|&b| {
+                let i = counts.iter().position(|&b| {
                     n += b;
                     n > at as u64
                 });
@@ -195,10 +190,11 @@ mod tests {
         a.record(200);
         b.record(200);
         b.record(i64::MAX);
-        let mut m = Merged::default();
-        [&a, &b, &none].into_iter().for_each(|h| m.add(h));
-        assert_eq!((m.count(), m.buckets[0], m.buckets[3], m.buckets[BUCKETS - 1]), (4, 1, 2, 1));
-        assert_eq!(m.sum, 400 + i64::MAX as u64);
+        let mut counts = [0; BUCKETS];
+        let sum = [&a, &b, &none].map(|h| h.add_to(&mut counts)).iter().sum::<u64>();
+        assert_eq!((counts[0], counts[3], counts[BUCKETS - 1], counts.iter().sum::<u64>()), (1, 2, 1, 4));
+        assert_eq!(sum, 400 + i64::MAX as u64);
+        assert_eq!((a.count(), none.count()), ((2, 200), (0, 0)));
     }
 
     /// A reader beside the writer: no bucket falls, and the count is that of the buckets.
@@ -207,13 +203,12 @@ mod tests {
         let h = Histogram::default();
         std::thread::scope(|s| {
             s.spawn(|| (0..rounds(200_000) as i64).for_each(|i| h.record(i)));
-            let mut last = Merged::default();
-            while last.count() < rounds(200_000) as u64 {
-                let mut m = Merged::default();
-                m.add(&h);
-                assert!(m.buckets.iter().zip(&last.buckets).all(|(now, then)| now >= then));
-                assert!(m.sum >= last.sum);
-                last = m;
+            let (mut last, mut last_sum) = ([0; BUCKETS], 0);
+            while last.iter().sum::<u64>() < rounds(200_000) as u64 {
+                let mut now = [0; BUCKETS];
+                let sum = h.add_to(&mut now);
+                assert!(now.iter().zip(&last).all(|(now, then)| now >= then) && sum >= last_sum);
+                (last, last_sum) = (now, sum);
             }
         });
     }

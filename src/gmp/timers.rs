@@ -144,7 +144,7 @@ pub struct Timers {
     /// Where this P and its neighbours show that they may have timers.
     mask: &'static TimerMask,
     /// How late timers of this heap fired. Owner: the holder of the heap's lock.
-    pub late: Histogram,
+    pub late: &'static Histogram,
 }
 
 struct Heap {
@@ -167,7 +167,7 @@ pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 const SWEEP_FROM: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
 impl Timers {
-    pub fn new(mask: &'static TimerMask) -> Timers {
+    pub fn new(mask: &'static TimerMask, late: &'static Histogram) -> Timers {
         let mut entries = Array::new();
         // Best effort: a timer that finds no room later gets a status.
         let _ = entries.reserve(FIRST);
@@ -175,7 +175,7 @@ impl Timers {
             mask,
             heap: Lock::new(Rank::Timers, Heap { entries, reserved: 0, dead: 0, closed: false }),
             first: AtomicI64::new(NEVER),
-            late: Histogram::default(),
+            late,
         }
     }
 
@@ -544,12 +544,14 @@ mod tests {
     use crate::ds::leak::try_leak;
     use crate::ds::rng::{Rng, rounds, seeds};
     use crate::gmp::m::{Kind, M};
+    use crate::gmp::p::Durations;
     use std::cell::RefCell;
 
     static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
 
     fn a_p(id: u32) -> PRef {
-        let p = try_leak(P::new(id, &POLL, try_leak(TimerMask::default()).unwrap())).unwrap();
+        let mask = try_leak(TimerMask::default()).unwrap();
+        let p = try_leak(P::new(id, &POLL, mask, Durations::new().unwrap())).unwrap();
         // SAFETY: just leaked.
         unsafe { PRef::from_ptr(std::ptr::from_ref(p).cast_mut()) }.unwrap()
     }

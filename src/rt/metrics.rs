@@ -24,10 +24,11 @@
 use super::dump::{self, GCounts};
 use super::report::Text;
 use crate::block::fd;
-use crate::ds::histogram::Merged;
+use crate::ds::histogram::{self, BUCKETS, Counts, Histogram};
 use crate::fiber::stack::PoolStats;
 use crate::gmp::sched::Sched;
 use crate::sync::{Ordering, now};
+use crate::sys::array::Array;
 use std::ffi::CStr;
 use std::fmt::{self, Write};
 use std::sync::atomic::AtomicU64;
@@ -73,7 +74,7 @@ pub struct Metric {
 
 enum Read {
     Value(fn(&mut Look<'_>) -> u64),
-    Durations(fn(&Sched, &mut Merged)),
+    Durations(fn(&Sched, &mut dyn FnMut(&Histogram))),
 }
 
 const fn row(name: &'static CStr, kind: Kind, unit: Unit, help: &'static CStr, read: Read) -> Metric {
@@ -96,7 +97,7 @@ const fn ns(name: &'static CStr, help: &'static CStr, read: fn(&mut Look<'_>) ->
     row(name, Kind::Gauge, Unit::Ns, help, Read::Value(read))
 }
 
-const fn durations(name: &'static CStr, help: &'static CStr, read: fn(&Sched, &mut Merged)) -> Metric {
+const fn durations(name: &'static CStr, help: &'static CStr, read: fn(&Sched, &mut dyn FnMut(&Histogram))) -> Metric {
     row(name, Kind::Histogram, Unit::Ns, help, Read::Durations(read))
 }
 
@@ -187,17 +188,19 @@ pub const METRICS: &[Metric] = &[
     counter(c"gomax_stops_total", c"Stops of the world.", |l| l.sched.stats.stops.get()),
     ns(c"gomax_stop_max_seconds", c"The longest time until the world stopped.", |l| l.sched.stats.stop_ns_max.get()),
     counter(c"gomax_barriers_total", c"Calls of gmx_for_each_p.", |l| l.sched.stats.barriers.get()),
-    durations(c"gomax_stw_seconds{phase=\"stopping\"}", STOPS, |sched, m| m.add(&sched.stats.stopping)),
-    durations(c"gomax_stw_seconds{phase=\"total\"}", STOPS, |sched, m| m.add(&sched.stats.stopped)),
-    durations(c"gomax_barrier_seconds", c"Calls of gmx_for_each_p, from their turn to their end.", |sched, m| {
-        m.add(&sched.stats.barrier);
+    durations(c"gomax_stw_seconds{phase=\"stopping\"}", STOPS, |sched, each| each(&sched.stats.stopping)),
+    durations(c"gomax_stw_seconds{phase=\"total\"}", STOPS, |sched, each| each(&sched.stats.stopped)),
+    durations(c"gomax_barrier_seconds", c"Calls of gmx_for_each_p, from their turn to their end.", |sched, each| {
+        each(&sched.stats.barrier);
     }),
-    durations(c"gomax_timer_lateness_seconds", c"How late timers, sleeps and deadlines were.", |sched, m| {
-        sched.every_p().for_each(|p| m.add(&p.timers.late));
+    durations(c"gomax_timer_lateness_seconds", c"How late timers, sleeps and deadlines were.", |sched, each| {
+        sched.every_p().for_each(|p| each(p.timers.late));
     }),
-    durations(c"gomax_slice_seconds", c"How long goroutines ran in one piece, as the watchdog saw it.", |sched, m| {
-        m.add(&sched.stats.turns)
-    }),
+    durations(
+        c"gomax_slice_seconds",
+        c"How long goroutines ran in one piece, as the watchdog saw it.",
+        |sched, each| each(&sched.stats.turns),
+    ),
 ];
 
 fn at_least_0(n: i64) -> u64 {
@@ -254,13 +257,23 @@ impl Look<'_> {
         }
     }
 
-    /// The durations of a histogram; otherwise none.
-    pub fn durations(&self, metric: &Metric) -> Merged {
-        let mut found = Merged::default();
-        if let Read::Durations(f) = metric.read {
-            f(self.sched, &mut found);
+    /// The durations of a histogram: how many, and their sum. With `counts` they are written there, by their size.
+    /// Otherwise none.
+    pub fn durations(&self, metric: &Metric, counts: Option<&mut Counts>) -> (u64, u64) {
+        let Read::Durations(each) = metric.read else { return (0, 0) };
+        let (mut n, mut sum) = (0, 0);
+        match counts {
+            Some(counts) => {
+                counts.fill(0);
+                each(self.sched, &mut |h| sum += h.add_to(counts));
+                n = counts.iter().sum();
+            }
+            None => each(self.sched, &mut |h| {
+                let (more, ns) = h.count();
+                (n, sum) = (n + more, sum + ns);
+            }),
         }
-        found
+        (n, sum)
     }
 
     fn ps(&mut self) -> OfPs {
@@ -303,6 +316,9 @@ impl Look<'_> {
 pub fn text(sched: &Sched) -> Option<Text> {
     let mut out = Text::new();
     let mut look = Look::new(sched);
+    // Not on the stack, which may be a small one.
+    let mut counts = Array::of(BUCKETS, |_| 0)?;
+    let counts: &mut Counts = (&mut *counts).try_into().ok()?;
     let mut last = "";
     for metric in METRICS {
         let name = Name::of(metric);
@@ -312,7 +328,10 @@ pub fn text(sched: &Sched) -> Option<Text> {
         }
         match look.value(metric) {
             Some(n) => sample(&mut out, metric, n).ok()?,
-            None => histogram(&mut out, &name, &look.durations(metric)).ok()?,
+            None => {
+                let (_, sum) = look.durations(metric, Some(counts));
+                histogram(&mut out, &name, counts, sum).ok()?;
+            }
         }
     }
     out.write_str("# EOF\n").ok()?;
@@ -362,17 +381,17 @@ fn sample(out: &mut Text, metric: &Metric, n: u64) -> fmt::Result {
 }
 
 /// With a bucket for each power of two: the others would make the text four times as long.
-fn histogram(out: &mut Text, name: &Name, found: &Merged) -> fmt::Result {
+fn histogram(out: &mut Text, name: &Name, counts: &Counts, sum: u64) -> fmt::Result {
     let Name { family, labels } = name;
     let comma = if labels.is_empty() { "" } else { "," };
-    for (bound, n) in found.at_powers() {
+    for (bound, n) in histogram::at_powers(counts) {
         writeln!(out, "{family}_bucket{{{labels}{comma}le=\"{}\"}} {n}", Seconds(bound))?;
     }
-    let count = found.count();
+    let count: u64 = counts.iter().sum();
     writeln!(out, "{family}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}")?;
     let (open, close) = if labels.is_empty() { ("", "") } else { ("{", "}") };
     writeln!(out, "{family}_count{open}{labels}{close} {count}")?;
-    writeln!(out, "{family}_sum{open}{labels}{close} {}", Seconds(found.sum))
+    writeln!(out, "{family}_sum{open}{labels}{close} {}", Seconds(sum))
 }
 
 /// A number of ns as seconds, with a decimal point and no zeros behind the last other digit but one.

@@ -14,7 +14,7 @@ static gmx_status put(void *to, const char *text, size_t n) {
 }
 
 static gmx_status answer(FILE *to) {
-  fputs("Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n\r\n", to);
+  fputs("Content-Type: application/openmetrics-text; version=1.0.0\r\n\r\n", to);
   return gmx_metrics_text(put, to);
 }
 /* end */
@@ -22,9 +22,10 @@ static gmx_status answer(FILE *to) {
 /* example: gmx_metrics_read */
 // Whether goroutines queue up while no P is free.
 static bool overloaded(void) {
-  gmx_metric m[] = {{.name = "gomax_goroutines{state=\"runnable\"}"}, {.name = "gomax_procs"}};
+  gmx_metric m[2] = {{.name = "gomax_procs"}};
+  m[1].name = "gomax_goroutines{state=\"runnable\"}";
   if (gmx_metrics_read(m, 2) != GMX_OK) return false;
-  return m[0].value > 10 * m[1].value;
+  return m[1].value > 10 * m[0].value;
 }
 /* end */
 
