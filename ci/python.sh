@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Tests Python: the library through bare ctypes; then the package as its users get it, a wheel that is built and
 # installed into a fresh venv without a network, with the tests of bindings/python. trio and anyio, which the package
-# does not need, are installed beside it for the tests of coroutines; if they cannot be installed, these tests are
-# skipped. Environment: GMX_LIB another libgomax.so than target/release's; PYTHONS the interpreters (python3), as in
-# PYTHONS="python3.9 python3.13t"; GMX_MYPY the mypy that checks the types (default: the one on the PATH). Without a
-# mypy the script installs one below target; if that fails, the check is skipped.
+# does not need, are installed beside it for the tests of coroutines, and prometheus_client for those of metrics; if
+# they cannot be installed, these tests are skipped. Environment: GMX_LIB another libgomax.so than target/release's;
+# PYTHONS the interpreters (python3), as in PYTHONS="python3.9 python3.13t"; GMX_MYPY the mypy that checks the types
+# (default: the one on the PATH). Without a mypy the script installs one below target; if that fails, the check is
+# skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 GMX_LIB=$(realpath -m "${GMX_LIB:-${CARGO_TARGET_DIR:-target}/release/libgomax.so}")
@@ -56,7 +57,8 @@ for python in ${PYTHONS:-${PYTHON:-python3}}; do
   wheel=$(echo "$venv"/wheels/gomax-*-py3-none-*linux*.whl)
   [[ -n ${PYTHONS:-} ]] || others "$wheel"
   "$venv/bin/pip" install --quiet --no-index --no-deps "$wheel"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check trio anyio || echo "trio and anyio cannot be installed" >&2
+  "$venv/bin/pip" install --quiet --disable-pip-version-check trio anyio prometheus_client ||
+    echo "trio, anyio and prometheus_client cannot be installed" >&2
   suite "$venv" || failed=1
   (cd "$work" && "$OLDPWD/ci/meaning.py" Python "$venv/bin/python" "$OLDPWD/bindings/python/tests/meaning.py") || failed=1
 done

@@ -354,7 +354,13 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(trace_start_and_stop,   BLOCKS(ok))                                                             \
   X(trace_wrong_opts,       EVERYWHERE(inval))                                                      \
   X(trace_snapshot_none,    BLOCKS(perm))                                                           \
-  X(trace_stop_none,        BLOCKS(perm))
+  X(trace_stop_none,        BLOCKS(perm))                                                           \
+  X(metrics_read,           EVERYWHERE(ok))                                                         \
+  X(metrics_read_null,      EVERYWHERE(inval))                                                      \
+  X(metrics_read_no_name,   EVERYWHERE(inval))                                                      \
+  X(metrics_text,           EVERYWHERE(ok))                                                         \
+  X(metrics_text_null,      EVERYWHERE(inval))                                                      \
+  X(metric_info_and_bounds, EVERYWHERE(ok))
 
 /* ---- what the calls work on ---- */
 
@@ -1875,6 +1881,35 @@ CALL(read_mem_stats) {
 CALL(release_memory) { return USED, gmx_release_memory(); }
 CALL(read_mem_stats_null) { return USED, gmx_read_mem_stats(NULL); }
 CALL(write_heap_dump) { return USED, gmx_write_heap_dump(null_fd); }
+CALL(metrics_read) {
+  gmx_metric m = {.name = "gomax_procs", .reserved = 0};
+  gmx_status s = gmx_metrics_read(&m, 1);
+  if (s == GMX_OK) CHECK_EQ(m.value, procs);
+  return USED, s;
+}
+CALL(metrics_read_null) { return USED, gmx_metrics_read(NULL, 1); }
+CALL(metrics_read_no_name) {
+  gmx_metric m = {.name = NULL, .value = 7};
+  gmx_status s = gmx_metrics_read(&m, 1);
+  CHECK_EQ(m.value, 7);
+  return USED, s;
+}
+static gmx_status takes_text(void *ran, const char *text, size_t n) {
+  CHECK(n > 6 && memcmp(text + n - 6, "# EOF\n", 6) == 0);
+  bump((uint32_t *)ran);
+  return GMX_OK;
+}
+CALL(metrics_text) {
+  uint32_t before = load(&f->w.ran);
+  gmx_status s = gmx_metrics_text(takes_text, &f->w.ran);
+  CHECK_EQ(load(&f->w.ran) - before, s == GMX_OK);
+  return s;
+}
+CALL(metrics_text_null) { return USED, gmx_metrics_text(NULL, NULL); }
+CALL(metric_info_and_bounds) {
+  CHECK(gmx_metric_info(0) != NULL && gmx_metric_info(SIZE_MAX) == NULL && gmx_metric_bounds()[0] == 128);
+  return USED, GMX_OK;
+}
 
 CALL(trace_start_and_stop) {
   USED;

@@ -261,6 +261,17 @@ static void c_stats(void) {
 static void c_release(void) { CHECK_OK(gmx_release_memory()); }
 static void c_dump(void) { CHECK_OK(gmx_write_heap_dump(dev_null)); }
 
+static gmx_status takes_text(void *arg, const char *text, size_t n) {
+  (void)arg, (void)text;
+  return n > 0 ? GMX_OK : GMX_EPIPE;
+}
+static void c_metrics(void) {
+  static uint64_t buckets[GMX_METRIC_BUCKETS];
+  static gmx_metric m[] = {{.name = "gomax_timer_lateness_seconds", .buckets = buckets}, {.name = "gomax_procs"}};
+  CHECK_OK(gmx_metrics_read(m, 2));
+  CHECK_OK(gmx_metrics_text(takes_text, NULL));
+}
+
 static const struct {
   const char *name;
   void (*f)(void);
@@ -293,6 +304,7 @@ static const struct {
     {"the world", c_world, MOST},
     {"gmx_gomaxprocs", c_resize, MOST_OF_PS},
     {"stats", c_stats, MOST},
+    {"metrics", c_metrics, MOST},
     {"gmx_release_memory", c_release, MOST},
     {"gmx_write_heap_dump", c_dump, MOST},
 };

@@ -4781,6 +4781,162 @@ GMX_MUST_USE GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out
  */
 GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 
+/* ---- Metrics ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * The numbers that a dashboard shows: how many goroutines there are and what they do, how long stops, barriers and
+ * slices take, how late timers are. A look stops nothing, and may come from every context and at any time. Each metric
+ * has a name that stays, and later versions have more of them; docs/metrics.md has the table.
+ *
+ *     static gmx_status put(void *arg, const char *text, size_t n) {
+ *       return fwrite(text, 1, n, arg) == n ? GMX_OK : GMX_EPIPE;
+ *     }
+ *     ...
+ *     gmx_status status = gmx_metrics_text(put, stdout);
+ *
+ * Histograms have the same buckets everywhere: gmx_metric_bounds.
+ */
+
+/**
+ * No metric has this name: the version of the library is older, or the name is wrong.
+ */
+#define GMX_METRIC_NONE 0
+
+/**
+ * A count that only rises, until the process ends.
+ */
+#define GMX_METRIC_COUNTER 1
+
+/**
+ * A number that rises and falls.
+ */
+#define GMX_METRIC_GAUGE 2
+
+/**
+ * Counts of durations, by their length.
+ */
+#define GMX_METRIC_HISTOGRAM 3
+
+/**
+ * The buckets of a histogram.
+ */
+#define GMX_METRIC_BUCKETS 118
+
+/**
+ * What a metric is.
+ */
+typedef struct gmx_metric_desc {
+  /**
+   * Its name, with labels if there are several of its family: gomax_goroutines{state="running"}.
+   */
+  const char *name;
+  /**
+   * What it counts, in a sentence.
+   */
+  const char *help;
+  /**
+   * "ns", "bytes" or "".
+   */
+  const char *unit;
+  /**
+   * GMX_METRIC_*.
+   */
+  int32_t kind;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+} gmx_metric_desc;
+
+/**
+ * A metric that is read.
+ */
+typedef struct gmx_metric {
+  /**
+   * Which one. The caller's.
+   */
+  const char *name;
+  /**
+   * For a histogram: room for GMX_METRIC_BUCKETS counts, or NULL. The caller's.
+   */
+  uint64_t *buckets;
+  /**
+   * GMX_METRIC_*, as read; GMX_METRIC_NONE if there is no such metric, and then all the rest is 0.
+   */
+  int32_t kind;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Its value; of a histogram the number of durations.
+   */
+  uint64_t value;
+  /**
+   * Of a histogram: all durations together, in ns.
+   */
+  uint64_t sum;
+} gmx_metric;
+
+/**
+ * Metric i of the table, from 0; NULL behind the last.
+ *
+ *     const gmx_metric_desc *d;
+ *     for (size_t i = 0; (d = gmx_metric_info(i)) != NULL; i++) printf("%s: %s\n", d->name, d->help);
+ *
+ * Call from: every context; it does not start the runtime.
+ * Owns: what it returns is the library's, and stays.
+ * Returns: the metric, or NULL.
+ * Since: 0.2
+ */
+GMX_API const struct gmx_metric_desc *gmx_metric_info(size_t i);
+
+/**
+ * The upper bounds of the GMX_METRIC_BUCKETS buckets of each histogram, in ns. A bucket counts the durations above the
+ * bound before and up to its own. The first bound is 128, the last but one 2^36 (69 s), with four for each power of
+ * two; the last is UINT64_MAX.
+ *
+ * Call from: every context; it does not start the runtime.
+ * Owns: what it returns is the library's, and stays.
+ * Returns: the bounds, never NULL.
+ * Since: 0.2
+ */
+GMX_API const uint64_t *gmx_metric_bounds(void);
+
+/**
+ * Reads n metrics by their names. A name that is not known is no error: its kind says so. Nothing stops for it; the
+ * metrics of one call are read one after the other. Those of goroutines by state walk over all goroutines.
+ *
+ *     gmx_metric m[] = {{.name = "gomax_stops_total"}, {.name = "gomax_goroutines{state=\"runnable\"}"}};
+ *     gmx_status status = gmx_metrics_read(m, 2);
+ *     if (status == GMX_OK && m[0].kind == GMX_METRIC_COUNTER) printf("%llu stops\n", (unsigned long long)m[0].value);
+ *
+ * Call from: every context; it does not start the runtime.
+ * Returns: GMX_OK; GMX_EINVAL if metrics is NULL and n is not 0, if a name is NULL, or a reserved field is not 0;
+ * GMX_ENOMEM.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_metrics_read(struct gmx_metric *metrics, size_t n);
+
+/**
+ * Calls write(arg, text, n) once, with all metrics as OpenMetrics text: what a server answers to a scraper, with
+ * Content-Type application/openmetrics-text; version=1.0.0; charset=utf-8. Durations are in seconds, and histograms
+ * have a bucket for each power of two.
+ *
+ * write runs as the caller's own code, after the look: it may do what the caller may. It must return. The text is not
+ * terminated.
+ *
+ * Blocks: as write does.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: as write is.
+ * Migrates: as write does.
+ * Cancellable: as write is.
+ * Owns: the text is the library's, good during the call.
+ * Returns: what write returns, GMX_OK if all went well; GMX_EINVAL if write is NULL; GMX_ENOMEM.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_metrics_text(gmx_status (*write)(void*, const char*, size_t), void *arg);
+
 /* ---- Traces ----------------------------------------------------------------------------------------------------- */
 
 /*

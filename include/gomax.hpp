@@ -37,6 +37,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -959,6 +960,30 @@ inline gmx_mem_stats mem_stats() {
   stats.struct_size = sizeof stats;
   check(gmx_read_mem_stats(&stats));
   return stats;
+}
+/// All metrics as OpenMetrics text, for a scraper. Nothing stops for it.
+inline std::string metrics_text() {
+  std::string text;
+  check(gmx_metrics_text(
+      [](void *to, const char *bytes, std::size_t n) noexcept -> gmx_status {
+        try {
+          static_cast<std::string *>(to)->assign(bytes, n);
+          return GMX_OK;
+        } catch (...) {
+          return GMX_ENOMEM;
+        }
+      },
+      &text));
+  return text;
+}
+/// A metric by its name: the value of a counter or a gauge, the number of durations of a histogram. Empty if there is
+/// none of this name.
+inline std::optional<std::uint64_t> metric(const char *name) {
+  gmx_metric found{};
+  found.name = name;
+  check(gmx_metrics_read(&found, 1));
+  if (found.kind == GMX_METRIC_NONE) return std::nullopt;
+  return found.value;
 }
 /// Gives the memory of all stacks that are kept for the next goroutines to the system at once.
 inline void release_memory() { check(gmx_release_memory()); }

@@ -68,6 +68,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("capi/coro.rs", ""),  // a G's function
     ("capi/foreign.rs", "call::plain"),
     ("capi/g.rs", ""), // given to block/parking.rs
+    ("capi/metrics.rs", "call::text"),
     ("capi/once.rs", "call::plain"),
     ("capi/parallel.rs", ""),
     ("rt/notify.rs", ""), // the host's handlers, as in rt/nudge.rs

@@ -63,6 +63,7 @@ const SECTIONS: &[&str] = &[
     "post",
     "file",
     "stats",
+    "metrics",
     "trace",
 ];
 
@@ -121,6 +122,8 @@ fn layouts() -> Vec<Layout> {
             g_descriptors, g_live, m_total, p_total, descriptor_bytes, guard_kind, reserved, stacks_warm,
             stacks_released, stacks_unguarded,
         }
+        gmx_metric_desc { name, help, unit, kind, reserved }
+        gmx_metric { name, buckets, kind, reserved, value, sum }
         gmx_sched_stats {
             struct_size, uptime_ns, gomaxprocs, idleprocs, threads, idlethreads, spinning, extra_threads, g_live,
             g_running, g_runnable, g_waiting, g_syscall, spawned, ended, switches, steals, parks, wakes, handoffs,

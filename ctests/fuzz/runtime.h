@@ -125,6 +125,24 @@ static void traces(actor *a) {
   MAY(a, s, GMX_OK, GMX_EPERM, GMX_ENOMEM, DOWN(a));
 }
 
+static gmx_status takes(void *arg, const char *text, size_t n) {
+  CHECK(n > 6 && memcmp(text + n - 6, "# EOF\n", 6) == 0);
+  return *(gmx_status *)arg;
+}
+
+/* A known name or not, with or without buckets. */
+static void metrics(actor *a) {
+  static _Thread_local uint64_t buckets[GMX_METRIC_BUCKETS];
+  const gmx_metric_desc *d = gmx_metric_info(rnd(a, 60));
+  gmx_metric m[2] = {{.name = d ? d->name : "gomax_", .buckets = NULL}, {.name = "gomax_timer_lateness_seconds", .buckets = buckets}};
+  gmx_status want = one_in(a, 2) ? GMX_OK : GMX_EPIPE, lack = where(a) == FOREIGN ? GMX_ENOMEM : GMX_OK;
+  MAY(a, gmx_metrics_read(m, 2), GMX_OK, lack);
+  if (m[0].kind != GMX_METRIC_NONE && (!d || m[0].kind != d->kind)) LOST(a, "%s is of kind %d", m[0].name, (int)m[0].kind);
+  MAY(a, gmx_metrics_text(takes, &want), want, GMX_ENOMEM);
+  IS(a, gmx_metrics_read(NULL, 1), GMX_EINVAL);
+  CHECK(gmx_metric_bounds()[0] == 128);
+}
+
 static void inside(actor *a) {
   int seen = 0;
   switch (rnd(a, 8)) {
@@ -163,6 +181,7 @@ static void inside(actor *a) {
       CHECK(gmx_version() != 0 && gmx_now() > 0);
       break;
     case 5: traces(a); break;
+    case 6: metrics(a); break;
     default:
       for (uint64_t n = rnd(a, 100); n > 0; n--) gmx_safepoint();
       IS(a, gmx_safepoint_slow(), GMX_OK);

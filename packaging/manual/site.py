@@ -17,7 +17,7 @@ from header import LINES, Code, Items, read
 MENU = {
     "Begin": ["README.md", "docs/start.md", "docs/cookbook.md", "docs/functions.md", "docs/coming-from.md"],
     "Languages": ["docs/c.md", "docs/traps.md", "docs/cpp.md", "docs/python.md", "docs/zig.md", "docs/nim.md"],
-    "With others": ["docs/go.md", "docs/runtimes.md", "docs/posix.md", "docs/libraries.md", "docs/tuning.md", "docs/inside.md", "docs/errors.md",
+    "With others": ["docs/go.md", "docs/runtimes.md", "docs/posix.md", "docs/libraries.md", "docs/tuning.md", "docs/inside.md", "docs/metrics.md", "docs/errors.md",
                     "docs/install.md"],
     "How it works": ["docs/tour.md", "docs/meaning.md", "docs/benchmarks.md", "docs/measurements.md"],
     "The project": ["CHANGELOG.md", "docs/versions.md", "SECURITY.md", "CONTRIBUTING.md", "HACKING.md", "docs/testing.md", "docs/mutations.md"],

@@ -262,10 +262,7 @@ pub unsafe extern "C" fn gmx_read_sched_stats(out: *mut gmx_sched_stats) -> gmx_
         Err(status) => return status,
     };
     let sched = m.sched();
-    let (threads, idlethreads) = {
-        let lk = sched.lock.lock();
-        (lk.nm, lk.nmidle + i32::from(!sched.timer_waiter.load(Ordering::Relaxed).is_null()))
-    };
+    let (threads, idlethreads) = dump::threads(sched);
     let g = dump::g_counts(sched);
     let s = &sched.stats;
     let get = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
@@ -338,11 +335,14 @@ pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {
         return GMX_ENOMEM;
     }
     drop(m);
-    if !may_leave() || gmx_enter_syscall() != GMX_OK {
-        return write(fd, text.as_bytes());
-    }
+    let leaves = may_leave() && gmx_enter_syscall() == GMX_OK;
     let status = write(fd, text.as_bytes());
-    gmx_exit_syscall();
+    if leaves {
+        gmx_exit_syscall();
+    }
+    // A thread that is held in the host's code must not have the heap's lock.
+    let _inside = MRef::current().map(Inside::enter);
+    drop(text);
     status
 }
 

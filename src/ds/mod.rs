@@ -1,6 +1,7 @@
 //! Data structures that know nothing of the scheduler.
 
 pub mod escape;
+pub mod histogram;
 pub mod leak;
 pub mod line;
 pub mod mask;

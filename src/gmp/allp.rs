@@ -2,7 +2,7 @@
 
 use crate::ds::leak::try_leak;
 use crate::ds::mask::Mask;
-use crate::gmp::p::{P, PRef};
+use crate::gmp::p::{Durations, P, PRef};
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::{NEVER, TimerMask};
 use crate::sync::{AtomicPtr, Ordering, step};
@@ -107,7 +107,8 @@ impl Sched {
         for i in *made as u32..n {
             let neighbour = self.p_at(i - i % TimerMask::PS).map(|p| p.timers.mask());
             let Some(mask) = neighbour.or_else(|| try_leak(TimerMask::default())) else { return false };
-            let Some(p) = try_leak(P::new(i, self.poll, mask)) else { return false };
+            let Some(durations) = Durations::new() else { return false };
+            let Some(p) = try_leak(P::new(i, self.poll, mask, durations)) else { return false };
             table.ps[i as usize].store(std::ptr::from_ref(p).cast_mut(), Ordering::Release);
             *made = i as i32 + 1;
         }

@@ -8,6 +8,8 @@ mod stacks;
 mod to_run;
 mod word;
 
+use crate::ds::histogram::Histogram;
+use crate::ds::leak::try_leak_zeroed;
 use crate::ds::line::Line;
 use crate::ds::runq::RunQ;
 use crate::gmp::g::{G, GRef};
@@ -105,6 +107,20 @@ pub struct PStats {
     pub syscalls: OwnU64,
 }
 
+/// The histograms of a P. In memory of their own: they are large, seldom written, and a P is made on a stack.
+pub struct Durations {
+    /// How late timers of its heap fired. Owner: the holder of the heap's lock.
+    pub late: Histogram,
+}
+
+impl Durations {
+    /// Empty ones, which are never freed; None if there is no memory.
+    pub fn new() -> Option<&'static Durations> {
+        // SAFETY: zeros are empty histograms.
+        unsafe { try_leak_zeroed() }
+    }
+}
+
 /// The results of sysmon's last look at this P. Owner: sysmon.
 #[derive(Default)]
 pub struct Watch {
@@ -122,6 +138,10 @@ pub struct Watch {
     /// held thread.
     pub stuck_tick: OwnU64,
     pub stuck_when: OwnI64,
+    /// The turn that it saw last, since when, and whether that was not its first look at it (sched/turns.rs).
+    pub turn: OwnU64,
+    pub turn_since: OwnI64,
+    pub turn_lasts: OwnBool,
     /// `schedtick` at the last look of the tidier, which owns this one.
     pub tidy_tick: OwnU64,
 }
@@ -191,7 +211,12 @@ impl P {
     }
 
     /// A dead P.
-    pub fn new(id: u32, poll: &'static std::sync::atomic::AtomicU32, mask: &'static TimerMask) -> P {
+    pub fn new(
+        id: u32,
+        poll: &'static std::sync::atomic::AtomicU32,
+        mask: &'static TimerMask,
+        durations: &'static Durations,
+    ) -> P {
         P {
             word: AtomicU64::new(PStatus::Dead as u64),
             poll,
@@ -206,7 +231,7 @@ impl P {
             lifo: RunQ::default(),
             own_line: Line::default(),
             queue_line: Line::default(),
-            timers: Line::new(Timers::new(mask)),
+            timers: Line::new(Timers::new(mask, &durations.late)),
             gfree: OwnPtr::null(),
             gfree_len: OwnU32::new(0),
             stacks_len: OwnUsize::new(0),

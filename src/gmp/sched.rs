@@ -6,6 +6,7 @@
 //! * SCHED-I1 Gs, Ms and Ps are made by a Sched and never freed; a reference to one stays valid forever. (They are
 //!   reused.)
 
+use crate::ds::histogram::Histogram;
 use crate::ds::leak::try_leak;
 use crate::ds::line::Line;
 use crate::fiber::stack::{Stack, StackPool};
@@ -48,11 +49,19 @@ pub struct SchedStats {
     pub taken: StdAtomicU64,
     pub bailed: StdAtomicU64,
     pub nudges: StdAtomicU64,
-    /// These four: owner: the holder of worldsema.
+    /// These: owner: the holder of worldsema.
     pub stops: OwnU64,
     pub stop_ns_total: OwnU64,
     pub stop_ns_max: OwnU64,
     pub barriers: OwnU64,
+    /// When the last stop began; how long stops took until all had stopped, and until the world ran again; and how long
+    /// barriers took.
+    pub stop_began: OwnI64,
+    pub stopping: Histogram,
+    pub stopped: Histogram,
+    pub barrier: Histogram,
+    /// Turns that the watchdog saw (sched/turns.rs). Owner: the watchdog.
+    pub turns: Histogram,
     /// Gs that were spawned, and that ended, where there was no P to count at.
     pub spawned: AtomicU64,
     pub ended: AtomicU64,

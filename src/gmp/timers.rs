@@ -49,6 +49,7 @@
 //! Therefore the resize holds both heaps' locks and closes the heap of the P that goes. It is the only thread that ever
 //! holds two heaps' locks, so it cannot be part of a deadlock.
 
+use crate::ds::histogram::Histogram;
 use crate::ds::line::Line;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::m::MRef;
@@ -142,6 +143,8 @@ pub struct Timers {
     first: AtomicI64,
     /// Where this P and its neighbours show that they may have timers.
     mask: &'static TimerMask,
+    /// How late timers of this heap fired. Owner: the holder of the heap's lock.
+    pub late: &'static Histogram,
 }
 
 struct Heap {
@@ -164,7 +167,7 @@ pub const BATCH: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 const SWEEP_FROM: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
 impl Timers {
-    pub fn new(mask: &'static TimerMask) -> Timers {
+    pub fn new(mask: &'static TimerMask, late: &'static Histogram) -> Timers {
         let mut entries = Array::new();
         // Best effort: a timer that finds no room later gets a status.
         let _ = entries.reserve(FIRST);
@@ -172,6 +175,7 @@ impl Timers {
             mask,
             heap: Lock::new(Rank::Timers, Heap { entries, reserved: 0, dead: 0, closed: false }),
             first: AtomicI64::new(NEVER),
+            late,
         }
     }
 
@@ -344,6 +348,7 @@ impl Timers {
                             timers.publish(&h);
                             continue;
                         }
+                        timers.late.record(now - when);
                         let what = (t.fire.get(), t.arg.get(), t.seq.get(), t.comes_back.get());
                         // Release: a thread that finds null in `remove` knows that the callback is on its way.
                         t.heap.0.store(std::ptr::null_mut(), Ordering::Release);
@@ -539,12 +544,14 @@ mod tests {
     use crate::ds::leak::try_leak;
     use crate::ds::rng::{Rng, rounds, seeds};
     use crate::gmp::m::{Kind, M};
+    use crate::gmp::p::Durations;
     use std::cell::RefCell;
 
     static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
 
     fn a_p(id: u32) -> PRef {
-        let p = try_leak(P::new(id, &POLL, try_leak(TimerMask::default()).unwrap())).unwrap();
+        let mask = try_leak(TimerMask::default()).unwrap();
+        let p = try_leak(P::new(id, &POLL, mask, Durations::new().unwrap())).unwrap();
         // SAFETY: just leaked.
         unsafe { PRef::from_ptr(std::ptr::from_ref(p).cast_mut()) }.unwrap()
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::gmp::P;
 use crate::gmp::g::GRef;
+use crate::gmp::p::Durations;
 use crate::gmp::queue::Queue;
 use crate::gmp::timers::TimerMask;
 
@@ -167,9 +168,14 @@ fn one_is_always_seen() {
 fn who_was_next_is_always_seen() {
     check(MORE, || {
         let [a, b] = [0, 1].map(GRef::for_test);
-        let pp = crate::ds::leak::try_leak(P::new(0, &POLL, crate::ds::leak::try_leak(TimerMask::default()).unwrap()))
-            .unwrap()
-            .acquire_from(PStatus::Dead);
+        let pp = crate::ds::leak::try_leak(P::new(
+            0,
+            &POLL,
+            crate::ds::leak::try_leak(TimerMask::default()).unwrap(),
+            Durations::new().unwrap(),
+        ))
+        .unwrap()
+        .acquire_from(PStatus::Dead);
         assert!(!pp.put_next(a));
         let p = pp.p();
         let searcher = thread::spawn(move || assert!(!p.runq_empty(), "it looks empty"));

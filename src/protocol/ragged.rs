@@ -55,6 +55,7 @@ use std::ffi::c_void;
 
 /// RAGGED-R1 to RAGGED-R4. The caller holds worldsema.
 pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
+    let begun = now();
     let b = &sched.barrier;
     let own = me.p().map(|p| p.p());
     // RAGGED-R1
@@ -111,6 +112,7 @@ pub fn for_each_p(sched: &Sched, me: MRef, f: PFn, arg: *mut c_void) {
         debug_assert!(ran == sched.procs() as i32, "RAGGED-F1");
     }
     sched.stats.barriers.bump();
+    sched.stats.barrier.record(now() - begun);
 }
 
 /// Takes the Ps with FN whose Ms are in syscalls, or run the host's code.

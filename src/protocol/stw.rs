@@ -209,6 +209,8 @@ fn stopped(sched: &Sched, me: MRef, begun: i64) -> bool {
     let took = (now() - begun) as u64;
     let stats = &sched.stats;
     stats.stops.bump();
+    stats.stop_began.set(begun);
+    stats.stopping.record(took as i64);
     stats.stop_ns_total.add(took);
     stats.stop_ns_max.set(stats.stop_ns_max.get().max(took));
     true

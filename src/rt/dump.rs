@@ -158,6 +158,12 @@ fn heap_dump_text(sched: &Sched, out: &mut Text) -> fmt::Result {
     writeln!(out, "end")
 }
 
+/// The number of workers, and of those that sleep because there is no work.
+pub fn threads(sched: &Sched) -> (i32, i32) {
+    let lk = sched.lock.lock();
+    (lk.nm, lk.nmidle + i32::from(!sched.timer_waiter.load(Ordering::Relaxed).is_null()))
+}
+
 /// The number of threads of the host that have an M.
 pub fn live_extra(sched: &Sched) -> i32 {
     sched.every_m().filter(|m| m.kind == Kind::Extra && m.alive.get()).count() as i32

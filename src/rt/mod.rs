@@ -11,6 +11,7 @@ pub mod dump;
 #[cfg(not(any(loom, shuttle)))]
 pub mod gdb;
 pub mod main_g;
+pub mod metrics;
 pub mod notify;
 mod nudge;
 pub mod report;

@@ -7,4 +7,5 @@ pub mod run;
 pub mod sysmon;
 pub mod template;
 pub mod tracing;
+pub mod turns;
 pub mod world;

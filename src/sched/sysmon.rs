@@ -15,6 +15,7 @@ use crate::gmp::timers::NEVER;
 use crate::protocol::preempt::{self, preempt_one};
 use crate::protocol::{netpoll, rescue, seize, store, syscall, tidy, wake};
 use crate::sched::template::{self, Errand};
+use crate::sched::turns;
 use crate::sync::{Ordering, now};
 use crate::sys;
 
@@ -60,6 +61,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
     let mut again = NEVER;
     // RESCUE-7: whether threads run without Ps that were held.
     let mut let_go = false;
+    let mut open_turns = 0;
     loop {
         if sched.exiting.load(Ordering::Acquire) {
             return;
@@ -78,6 +80,7 @@ pub fn sysmon(sched: &Sched, m: MRef) {
             tidy_when = now + tidy::PERIOD;
         }
         sched.coarse.set(now);
+        turns::look(sched, &mut open_turns, now);
         let look = syscall::retake(sched, m, sched.busy_ps(), now);
         let mut did = look.did;
         again = look.again;

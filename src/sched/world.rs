@@ -116,6 +116,7 @@ pub fn start_the_world(m: MRef) {
     let sched = m.sched();
     m.set_ctx(Ctx::Sched);
     stw::start(sched, m);
+    sched.stats.stopped.record(now() - sched.stats.stop_began.get());
     m.set_ctx(if m.p().is_some() { Ctx::G } else { Ctx::Foreign });
     sema::release_handoff(m, &sched.worldsema);
 }

@@ -87,6 +87,13 @@ pub fn report(f: extern "C" fn(*mut c_void, *const c_char, usize), arg: *mut c_v
     unsafe { gmx_arch_call(arg as usize, text.as_ptr() as usize, text.len(), f as *const ()) };
 }
 
+/// The taker of a text, which returns a status: `write(arg, text, len)`.
+#[inline(always)]
+pub fn text(f: extern "C" fn(*mut c_void, *const c_char, usize) -> i32, arg: *mut c_void, text: &[u8]) -> i32 {
+    // SAFETY: as in `plain`. The upper half of the register is not part of the result.
+    unsafe { gmx_arch_call(arg as usize, text.as_ptr() as usize, text.len(), f as *const ()) as i32 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,8 +9,20 @@
 use super::{Header, Item, Member, Type, What, camel_case};
 use std::fmt::Write;
 
-/// Pointers to several, with a length beside them: function or field, and the parameter's number.
-const MANY: &[(&str, usize)] = &[("gmx_select", 0), ("report", 1), ("gmx_signal_notify", 1)];
+/// Pointers to several, with a length beside them or a fixed one: function or field, and the parameter's number, or
+/// [`ITSELF`].
+const MANY: &[(&str, usize)] = &[
+    ("gmx_select", 0),
+    ("report", 1),
+    ("gmx_signal_notify", 1),
+    ("gmx_metrics_read", 0),
+    ("gmx_metrics_text", 0), // what its function gets
+    ("gmx_metric_bounds", ITSELF),
+    ("buckets", ITSELF),
+];
+
+/// The field, or the function's result.
+const ITSELF: usize = usize::MAX;
 
 /// Fields that point to several, with a null at the end.
 const LISTS: &[&str] = &["argv", "envp"];
@@ -97,6 +109,7 @@ impl Zig<'_> {
                     format!("{}: {ty}", quoted(parameter.trim_end_matches('_')))
                 });
                 let returns = self.ty(returns, !never_null(doc.split("Returns:").nth(1).unwrap_or_default()));
+                let returns = several(name, ITSELF, returns);
                 let returns = match CHANGES.contains(&name.as_str()) {
                     true => returns.replace("*const ", "*const volatile "),
                     false => returns,
@@ -123,7 +136,7 @@ impl Zig<'_> {
                 format!("?{}", self.function(name, parameters, returns))
             }
             ty if LISTS.contains(&name.as_str()) => self.ty(ty, !never_null(doc)).replacen('*', "[*:null]", 1),
-            ty => self.ty(ty, !never_null(doc)),
+            ty => several(name, ITSELF, self.ty(ty, !never_null(doc))),
         };
         format!("    {}: {ty}{default},\n", quoted(name))
     }

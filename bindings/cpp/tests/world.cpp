@@ -289,6 +289,10 @@ static void numbers() {
     gomax::go([] {}).join();
     gmx_sched_stats after = gomax::sched_stats();
     CHECK(after.spawned > before.spawned && after.gomaxprocs == gomax::procs());
+    CHECK(gomax::metric("gomax_goroutines_created_total") >= after.spawned && !gomax::metric("gomax_none"));
+    std::string metrics = gomax::metrics_text();
+    CHECK(metrics.find("\ngomax_procs " + std::to_string(gomax::procs()) + "\n") != std::string::npos);
+    CHECK(metrics.size() > 6 && metrics.compare(metrics.size() - 6, 6, "# EOF\n") == 0);
     gmx_mem_stats memory = gomax::mem_stats();
     CHECK(memory.stacks_inuse >= 1 && memory.p_total >= 1);
     auto [lo, hi] = gomax::stack_bounds();

@@ -636,6 +636,33 @@ pub extern fn gmx_release_memory() Status;
 pub extern fn gmx_read_sched_stats(out: ?*gmx_sched_stats) Status;
 pub extern fn gmx_write_heap_dump(fd: i32) Status;
 
+// ---- Metrics
+
+pub const GMX_METRIC_NONE = 0;
+pub const GMX_METRIC_COUNTER = 1;
+pub const GMX_METRIC_GAUGE = 2;
+pub const GMX_METRIC_HISTOGRAM = 3;
+pub const GMX_METRIC_BUCKETS = 118;
+pub const gmx_metric_desc = extern struct {
+    name: ?[*:0]const u8 = null,
+    help: ?[*:0]const u8 = null,
+    unit: ?[*:0]const u8 = null,
+    kind: i32 = 0,
+    reserved: u32 = 0,
+};
+pub const gmx_metric = extern struct {
+    name: ?[*:0]const u8 = null,
+    buckets: ?[*]u64 = null,
+    kind: i32 = 0,
+    reserved: u32 = 0,
+    value: u64 = 0,
+    sum: u64 = 0,
+};
+pub extern fn gmx_metric_info(i: usize) ?*const gmx_metric_desc;
+pub extern fn gmx_metric_bounds() [*]const u64;
+pub extern fn gmx_metrics_read(metrics: ?[*]gmx_metric, n: usize) Status;
+pub extern fn gmx_metrics_text(write: ?*const fn (?*anyopaque, [*]const u8, usize) callconv(.c) Status, arg: ?*anyopaque) Status;
+
 // ---- Traces
 
 pub const gmx_trace_opts = extern struct {
@@ -675,6 +702,8 @@ comptime {
     laidOut(gmx_process_stdio, 16, &.{ 0, 4, 8 });
     laidOut(gmx_process_opts, 96, &.{ 0, 8, 12, 16, 24, 32, 40, 48 });
     laidOut(gmx_mem_stats, 120, &.{ 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96, 104, 112 });
+    laidOut(gmx_metric_desc, 32, &.{ 0, 8, 16, 24, 28 });
+    laidOut(gmx_metric, 40, &.{ 0, 8, 16, 20, 24, 32 });
     laidOut(gmx_sched_stats, 272, &.{ 0, 8, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160, 168, 176, 184, 192, 200, 208, 216, 224, 232, 240, 248, 256, 264 });
 }
 

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::ds::leak::try_leak;
     use crate::ds::rng::{Rng, seeds};
-    use crate::gmp::p::PStatus;
+    use crate::gmp::p::{Durations, PStatus};
     use crate::gmp::timers::TimerMask;
     use std::collections::VecDeque;
 
@@ -235,7 +235,9 @@ mod tests {
         static POLL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let rng = Rng::new(seed);
         let [pp, thief] = [0, 1].map(|id| {
-            try_leak(P::new(id, &POLL, try_leak(TimerMask::default()).unwrap())).unwrap().acquire_from(PStatus::Dead)
+            let mask = try_leak(TimerMask::default()).unwrap();
+            let p = P::new(id, &POLL, mask, Durations::new().unwrap());
+            try_leak(p).unwrap().acquire_from(PStatus::Dead)
         });
         let mut model = Model::default();
         let mut free: Vec<u32> = (0..gs.len() as u32).collect();

@@ -188,6 +188,19 @@ type
     polls*: uint64
     poll_breaks*: uint64
     fds_open*: int64
+  MetricDesc* {.importc: "gmx_metric_desc", header: "<gomax.h>".} = object
+    name*: cstring
+    help*: cstring
+    unit*: cstring
+    kind*: int32
+    reserved*: uint32
+  Metric* {.importc: "gmx_metric", header: "<gomax.h>".} = object
+    name*: cstring
+    buckets*: ptr uint64
+    kind*: int32
+    reserved*: uint32
+    value*: uint64
+    sum*: uint64
   TraceOpts* {.importc: "gmx_trace_opts", header: "<gomax.h>".} = object
     struct_size*: csize_t
     ring_bytes*: csize_t
@@ -281,6 +294,11 @@ const
   IO_WRITE* = 1'u32
   IO_FSYNC* = 2'u32
   IO_FDATASYNC* = 3'u32
+  METRIC_NONE* = 0'i32
+  METRIC_COUNTER* = 1'i32
+  METRIC_GAUGE* = 2'i32
+  METRIC_HISTOGRAM* = 3'i32
+  METRIC_BUCKETS* = 118'u32
 
 {.emit: """/*INCLUDESECTION*/
 #include <gomax.h>
@@ -370,6 +388,11 @@ _Static_assert(GMX_IO_READ == 0, "gomax.h is not the one of this module");
 _Static_assert(GMX_IO_WRITE == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_IO_FSYNC == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_IO_FDATASYNC == 3, "gomax.h is not the one of this module");
+_Static_assert(GMX_METRIC_NONE == 0, "gomax.h is not the one of this module");
+_Static_assert(GMX_METRIC_COUNTER == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_METRIC_GAUGE == 2, "gomax.h is not the one of this module");
+_Static_assert(GMX_METRIC_HISTOGRAM == 3, "gomax.h is not the one of this module");
+_Static_assert(GMX_METRIC_BUCKETS == 118, "gomax.h is not the one of this module");
 """.}
 
 {.push importc, cdecl, header: "<gomax.h>", gcsafe, raises: [].}
@@ -705,6 +728,13 @@ proc gmx_read_mem_stats*(`out`: ptr MemStats): Status
 proc gmx_release_memory*(): Status
 proc gmx_read_sched_stats*(`out`: ptr SchedStats): Status
 proc gmx_write_heap_dump*(fd: int32): Status
+
+# ---- Metrics
+
+proc gmx_metric_info*(i: csize_t): ptr MetricDesc
+proc gmx_metric_bounds*(): ptr uint64
+proc gmx_metrics_read*(metrics: ptr Metric, n: csize_t): Status
+proc gmx_metrics_text*(write: proc (p0: pointer, p1: cstring, p2: csize_t): Status {.cdecl.}, arg: pointer): Status
 
 # ---- Traces
 

@@ -259,6 +259,35 @@ def stats() -> Dict[str, int]:
     return _numbers(found)
 
 
+_WRITE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+def metrics() -> Dict[str, int]:
+    """All metrics by their names, those of docs/metrics.md. Times are in nanoseconds; of a histogram it is the number
+    of durations."""
+    found: Dict[str, int] = {}
+    i = 0
+    while at := gmx.gmx_metric_info(i):
+        name = _abi.gmx_metric_desc.from_address(at).name or b""
+        metric = _abi.gmx_metric(name=name)
+        check(gmx.gmx_metrics_read(_abi.byref(metric), 1))
+        found[name.decode()] = metric.value
+        i += 1
+    return found
+
+
+def metrics_text() -> str:
+    """All metrics as OpenMetrics text: what an exporter answers to Prometheus."""
+    found: List[bytes] = []
+
+    def write(_: Any, text: int, n: int) -> int:
+        found.append(ctypes.string_at(text, n))
+        return OK
+
+    check(gmx.gmx_metrics_text(_WRITE(write), None))
+    return found[0].decode()
+
+
 def mem_stats() -> Dict[str, int]:
     """The memory of the library: stacks, and descriptors of goroutines, threads and Ps. Stops the world for a
     moment."""
