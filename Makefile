@@ -38,7 +38,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: docs build posix inside test demo bench stress sanitize miri models musl aarch64 polls install install-polls uninstall header dist deb packages release clean help
+.PHONY: docs build posix inside pictures test demo bench stress sanitize miri models musl aarch64 polls install install-polls uninstall header dist deb packages release clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -55,6 +55,9 @@ inside: ## gomax-trace, which checks and converts traces (docs/inside.md)
 	$(need_cargo)
 	$(CARGO) build --release --locked --manifest-path inside/Cargo.toml --target-dir $(TARGET_DIR)/inside $(REMAP) $(CARGO_FLAGS)
 	@mkdir -p $(RELEASE) && cp $(TARGET_DIR)/inside/release/gomax-trace $(INSIDE)
+
+pictures: build inside ## draws the pictures of docs/scheduler.md again, from traces of this machine
+	CC="$(CC)" TRACE=$(abspath $(INSIDE)) docs/pictures/draw.sh docs/pictures $(abspath $(RELEASE))
 
 test: ## every suite, and a table of what passed (ci/test.sh NAME... runs some of them)
 	$(need_cargo)

@@ -95,12 +95,23 @@ documented() { # each ```sh run of the page, in a directory that has a program a
   done
 }
 
+scenes() { # of docs/scheduler.md; their pictures are committed, and these are compared by their kind only
+  mkdir "$work/scenes" && docs/pictures/draw.sh "$work/scenes" "$here/lib" || return 1
+  local file name
+  for file in docs/pictures/*.c; do
+    name=$(basename "$file" .c)
+    grep -q "(pictures/$name.svg)" docs/scheduler.md || { echo "docs/scheduler.md does not show $name"; return 1; }
+    [[ -s docs/pictures/$name.svg ]] && grep -q '<rect' "$work/scenes/$name.svg" || { echo "no picture of $name"; return 1; }
+  done
+}
+
 start_counted "its own tests" tests
 if "$cargo" fmt --version >/dev/null 2>&1; then check "form" inside_cargo fmt --check; fi
 [[ ! $go_trace ]] || start "lints" lints
 check "licences" licences
 check "the manual page" manual
 start "the page" documented
+start "the scenes of docs/scheduler.md" scenes
 for name in "${programs[@]}"; do
   start "$name" traced "$name" ""
   [[ ! $go_trace ]] || for ps in 1 2 4 64; do start "$name on $ps Ps" traced "$name" $ps; done

@@ -19,7 +19,7 @@ MENU = {
     "Languages": ["docs/c.md", "docs/traps.md", "docs/cpp.md", "docs/python.md", "docs/zig.md", "docs/nim.md"],
     "With others": ["docs/go.md", "docs/runtimes.md", "docs/posix.md", "docs/libraries.md", "docs/tuning.md", "docs/inside.md", "docs/metrics.md", "docs/errors.md",
                     "docs/install.md"],
-    "How it works": ["docs/tour.md", "docs/meaning.md", "docs/benchmarks.md", "docs/measurements.md"],
+    "How it works": ["docs/scheduler.md", "docs/tour.md", "docs/meaning.md", "docs/benchmarks.md", "docs/measurements.md"],
     "The project": ["CHANGELOG.md", "docs/versions.md", "SECURITY.md", "CONTRIBUTING.md", "HACKING.md", "docs/testing.md", "docs/mutations.md"],
 }
 
