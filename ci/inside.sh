@@ -69,7 +69,9 @@ converts() { # FORMAT FILE OPTION...
 }
 converts_to_others() { # FILE
   gomax-trace convert "$1" "$work/out.json" && "$python" -c 'import json, sys; json.load(open(sys.argv[1]))' "$work/out.json" &&
-    gomax-trace convert "$1" "$work/out.pftrace" && [[ -s $work/out.pftrace ]]
+    gomax-trace convert "$1" "$work/out.pftrace" && [[ -s $work/out.pftrace ]] &&
+    gomax-trace draw --to 5 "$1" "$work/out.svg" &&
+    "$python" -c 'import sys, xml.etree.ElementTree as tree; tree.parse(sys.argv[1])' "$work/out.svg"
 }
 traced() { # NAME PS: runs it with a trace, of which the checker must find the order
   local env file=$work/$1.gmxtrace status last

@@ -449,7 +449,8 @@ impl Writer<'_> {
                 self.generation.event(thread, ts, ev::SYSCALL_END_BLOCKED, &[]);
             }
             Event::StopBegin if runs => {
-                let why = text(self);
+                let why = self.trace.text(m, at);
+                let why = self.generation.string(why.as_deref().unwrap_or("stop the world"));
                 let stack = self.stack(0, own);
                 self.generation.event(thread, ts, ev::STW_BEGIN, &[why, stack]);
                 self.stopped.extend(own);

@@ -180,7 +180,7 @@ pub fn write(trace: &Trace, begin: Begin, symbols: &mut Symbols, out: &mut impl 
             let name = match what {
                 What::Runs(g) => names.of(g, symbols),
                 What::Syscall => "syscall".into(),
-                What::Stop(why) => format!("stop the world: {why}"),
+                What::Stop(why) => why,
                 What::Region(name) => name,
             };
             packets.event(ts, BEGIN, track(row), Some(&name), Message::default());

@@ -258,7 +258,8 @@ impl<F: FnMut(Item)> Picture<'_, F> {
             }
             Event::StopBegin => {
                 let why = text();
-                self.begin(here, ts, What::Stop(why));
+                let colon = if why.is_empty() { "" } else { ": " };
+                self.begin(here, ts, What::Stop(format!("stop the world{colon}{why}")));
             }
             Event::StopEnd => self.end(here, ts, |what| matches!(what, What::Stop(_)), ""),
             Event::RegionBegin { .. } => {

@@ -49,7 +49,9 @@ const RIGHT: f64 = 12.0;
 const ROW: f64 = 30.0;
 const GAP: f64 = 26.0;
 /// The width of a letter of 11 px, about.
-const LETTER: f64 = 6.4;
+const LETTER: f64 = 6.1;
+/// So many Ps have a row each, also those that ran nothing.
+const FEW: u32 = 8;
 /// Fills of goroutines: dark text can be read on each, on a light page and on a dark one.
 const COLORS: [&str; 8] = ["#8ecae6", "#ffb703", "#95d5b2", "#f4978e", "#cdb4db", "#d4d700", "#f6bd60", "#a0c4ff"];
 
@@ -77,6 +79,9 @@ pub fn write(
     let seen = |a: u64, b: u64| a < to && b > from;
 
     let mut ps: Vec<Pid> = found.slices.iter().filter(|s| seen(s.from, s.to)).map(|s| s.p).collect();
+    if trace.header.procs <= FEW {
+        ps.extend(0..trace.header.procs);
+    }
     ps.sort_unstable();
     ps.dedup();
     // Colors in the order of appearance.
@@ -133,10 +138,11 @@ pub fn write(
     let mut labels = String::new();
     for slice in found.slices.iter().filter(|s| seen(s.from, s.to)) {
         let (Some(y), a, b) = (y(slice.p), x(slice.from), x(slice.to)) else { continue };
-        let plain = names.of(slice.g, symbols);
-        let (number, name) = plain.split_once(' ').unwrap_or((&plain, ""));
-        let thread = if several(slice.p) { format!(" on {}", trace.thread(slice.m)) } else { String::new() };
-        let label = format!("{plain}{thread}");
+        let name = names.of(slice.g, symbols);
+        let mut label = name.clone();
+        if several(slice.p) {
+            let _ = write!(label, " on {}", trace.thread(slice.m));
+        }
         let fill = if slice.syscall { "url(#s)" } else { colors[&slice.g] };
         let what = if slice.syscall { format!("{label}: syscall") } else { label.clone() };
         let _ = writeln!(
@@ -146,11 +152,10 @@ pub fn write(
             escaped(&what)
         );
         // (what lies on it must not hide the name)
-        let room = ((b - a - 6.0) / LETTER) as usize;
-        // The longest of these that fits.
-        let texts = [label, format!("{name}{thread}"), name.to_owned(), number.to_owned()];
-        let text = texts.iter().find(|text| !text.starts_with(' ') && !text.is_empty() && text.chars().count() <= room);
-        if let Some(text) = text.filter(|_| !slice.syscall) {
+        let room = ((b - a - 6.0).max(0.0) / LETTER) as usize;
+        let short = name.split_once(' ').map_or(name.as_str(), |(_, short)| short);
+        let fits = [label.as_str(), name.as_str(), short].into_iter().find(|text| text.chars().count() <= room);
+        if let Some(text) = fits.filter(|_| !slice.syscall) {
             let (x, y) = (a + 3.0, y + ROW / 2.0 + 4.0);
             let _ = writeln!(labels, "<text class=\"d\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escaped(text));
         }
