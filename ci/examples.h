@@ -208,6 +208,11 @@ extern char *text;
 void show(void *text);
 #endif
 
+#ifdef EXAMPLE_gmx_trace_snapshot
+#include <fcntl.h>
+extern int64_t latency, limit;
+#endif
+
 #ifdef EXAMPLE_gmx_host_fd
 void watch(int fd, void (*fn)(void *loop, int fd));
 void on_readable(void *loop, int fd);

@@ -184,14 +184,14 @@ unsafe fn stop(reason: *const c_char, timeout: i64, anywhere: bool) -> gmx_statu
     };
     let mut late = world::Latecomers::default();
     let begun = now();
+    // SAFETY: the caller's promise.
+    let reason = if reason.is_null() { c"" } else { unsafe { std::ffi::CStr::from_ptr(reason) } };
     let stopped = match anywhere {
         true if !m.sched().cfg.nudges.get() => return GMX_ENOTSUP,
-        true => world::stop_the_world_anywhere(*m, timeout, &mut late),
-        false => world::stop_the_world(*m, timeout, |one| late.add(one)),
+        true => world::stop_the_world_anywhere_because(*m, reason.to_bytes(), timeout, &mut late),
+        false => world::stop_the_world_because(*m, reason.to_bytes(), timeout, |one| late.add(one)),
     };
     if stopped.is_err() && late.n > 0 {
-        // SAFETY: the caller's promise.
-        let reason = if reason.is_null() { c"" } else { unsafe { std::ffi::CStr::from_ptr(reason) } };
         report::stop_timed_out(reason.to_bytes(), now() - begun, &late, anywhere);
     }
     map(stopped)

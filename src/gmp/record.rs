@@ -334,21 +334,22 @@ pub fn thread(m: &M) {
 
 /// The G here begins to stop the world.
 #[cold]
-pub fn stops_world(m: &M) {
-    world(m, kind::STW_BEGIN);
+pub fn stops_world(m: &M, why: &[u8]) {
+    world(m, kind::STW_BEGIN, why);
 }
 
 /// The G here starts the world that it has stopped.
 #[cold]
 pub fn starts_world(m: &M) {
-    world(m, kind::STW_END);
+    world(m, kind::STW_END, b"");
 }
 
 /// Of a thread without a P there is no record: the format of Go has no place for it.
-fn world(m: &M, kind: u8) {
+fn world(m: &M, kind: u8, why: &[u8]) {
     if let Some(ring) = ring(m)
         && let (Some(pp), Some(gp)) = (m.p(), m.g())
     {
+        text(ring, why);
         write(m, ring, kind, pp.id, 0, gp.goid.get(), 0);
     }
 }

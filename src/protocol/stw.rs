@@ -70,7 +70,6 @@ use crate::sync::{asymmetric_fence_heavy, now};
 pub fn stop(sched: &Sched, me: MRef, what: Stop, deadline: Option<i64>, mut late: impl FnMut(Late)) -> bool {
     let begun = now();
     probes::stop_begin(me, sched);
-    record::stops_world(&me);
     let own = me.p().map(|p| p.p());
     let loose = what == Stop::Ps && sched.cfg.seizes.get();
     let mut held = GList::new();

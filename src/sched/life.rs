@@ -5,6 +5,7 @@ use crate::block::sema;
 use crate::gmp::error::{Error, Result};
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::PStatus;
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::gmp::timers::Timers;
 use crate::protocol::{idle, stw};
@@ -99,6 +100,7 @@ pub fn close(m: MRef, deadline: Option<i64>, end: impl FnOnce(&Sched)) -> Result
     m.set_ctx(Ctx::Sched);
     // Threads that are about to go idle get a moment for it.
     let mut over = false;
+    record::stops_world(&m, b"");
     if stw::stop(sched, m, stw::Stop::Ps, Some(crate::sync::now() + CLOSE_PATIENCE), |_| ()) {
         over = sched.close();
         if over {

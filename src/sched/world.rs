@@ -9,6 +9,7 @@ use crate::block::{sema, waitq};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::WaitReason;
 use crate::gmp::m::{Ctx, MRef};
+use crate::gmp::record;
 use crate::gmp::sched::Sched;
 use crate::protocol::ragged::PFn;
 use crate::protocol::stw::{Late, Stop};
@@ -19,13 +20,21 @@ use std::ffi::c_void;
 /// Stops the world. The caller's context is Stopped until [`start_the_world`].
 ///
 /// # Migrates
-pub fn stop_the_world(m: MRef, timeout: i64, mut late: impl FnMut(Late)) -> Result<()> {
+pub fn stop_the_world(m: MRef, timeout: i64, late: impl FnMut(Late)) -> Result<()> {
+    stop_the_world_because(m, b"", timeout, late)
+}
+
+/// As [`stop_the_world`], with a reason for records.
+///
+/// # Migrates
+pub fn stop_the_world_because(m: MRef, why: &[u8], timeout: i64, mut late: impl FnMut(Late)) -> Result<()> {
     let deadline = waitq::deadline_of(timeout);
     let sched = m.sched();
     let m = acquire(m, deadline)?;
     let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
     sched.world_waits.set(now());
+    record::stops_world(&m, why);
     let stopped = stw::stop(sched, m, Stop::Code, deadline, &mut late);
     sched.world_waits.set(0);
     if !stopped {
@@ -42,6 +51,13 @@ pub fn stop_the_world(m: MRef, timeout: i64, mut late: impl FnMut(Late)) -> Resu
 ///
 /// # Migrates
 pub fn stop_the_world_anywhere(m: MRef, timeout: i64, late: &mut Latecomers) -> Result<()> {
+    stop_the_world_anywhere_because(m, b"", timeout, late)
+}
+
+/// As [`stop_the_world_anywhere`], with a reason for records.
+///
+/// # Migrates
+pub fn stop_the_world_anywhere_because(m: MRef, why: &[u8], timeout: i64, late: &mut Latecomers) -> Result<()> {
     let deadline = waitq::deadline_of(timeout);
     let mut m = acquire(m, deadline)?;
     let sched = m.sched();
@@ -52,6 +68,7 @@ pub fn stop_the_world_anywhere(m: MRef, timeout: i64, late: &mut Latecomers) -> 
         *late = Latecomers::default();
         let end = now() + round;
         let until = deadline.map_or(end, |d| d.min(end));
+        record::stops_world(&m, why);
         if stw::stop(sched, m, Stop::Anywhere, Some(until), |one| late.add(one)) {
             m.set_ctx(Ctx::Stopped);
             return Ok(());
@@ -146,6 +163,7 @@ fn with_stopped_world_within<T>(
     let ctx = m.ctx();
     m.set_ctx(Ctx::Sched);
     let deadline = patience.map(|ns| now() + ns);
+    record::stops_world(&m, b"");
     if !stw::stop(sched, m, Stop::Ps, deadline, &mut late) {
         m.set_ctx(ctx);
         sema::release_handoff(m, &sched.worldsema);

@@ -26,7 +26,8 @@ static gmx_status traced(void (*work)(void), const char *path) {
 /* end */
 
 /* example: gmx_trace_snapshot */
-// The program records all the time. After a request that took too long the file shows what came before.
+// The program records all the time. After a request that took too long the file shows what
+// came before.
 static void look_back(int64_t began, int64_t limit, const char *path) {
   if (gmx_now() - began < limit) return;
   int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
