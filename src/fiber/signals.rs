@@ -186,9 +186,10 @@ impl Call {
     /// Whether it is the SIGABRT of `abort`, which the thread sends to itself. Another process, or another thread, may
     /// also send one to this thread.
     pub fn aborts(&self) -> bool {
-        // SAFETY: the kernel's, and a sent signal has the number of its sender.
-        let (code, pid) = unsafe { ((*self.info).si_code, (*self.info).si_pid()) };
-        self.sig == libc::SIGABRT && code == libc::SI_TKILL && pid == sys::main_tid()
+        // SAFETY: the kernel's, for the call.
+        let info = unsafe { &*self.info };
+        // SAFETY: a sent signal has the number of its sender.
+        self.sig == libc::SIGABRT && info.si_code == libc::SI_TKILL && unsafe { info.si_pid() } == sys::main_tid()
     }
 }
 

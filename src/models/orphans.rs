@@ -7,6 +7,11 @@ use crate::gmp::orphans::{Orphan, Orphans};
 use checker::sync::Mutex;
 use checker::sync::atomic::{AtomicBool, AtomicUsize};
 
+// SAFETY: the list has a lock, and the orphan's links belong to the list.
+unsafe impl Send for Child {}
+// SAFETY: as above.
+unsafe impl Sync for Child {}
+
 /// The child, and the number of its pidfd.
 struct Child {
     orphans: Orphans,

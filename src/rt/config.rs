@@ -615,6 +615,7 @@ mod tests {
                     (vec!["=0".into(), "=17".into(), format!("={most}")], bad)
                 }
                 Value::Word(words) => (words.iter().map(|w| format!("={w}")).collect(), &["", "=", "=none of them"]),
+                Value::File => (vec!["=a".into(), "=/tmp/a=b".into()], &["", "="]),
             };
             for value in good {
                 assert_eq!(wrong_in(&format!("{}{value}", setting.name)), [""; 0]);

@@ -72,9 +72,12 @@ pub struct Metric {
     read: Read,
 }
 
+/// Calls a function with each histogram of a metric.
+type Histograms = fn(&Sched, &mut dyn FnMut(&Histogram));
+
 enum Read {
     Value(fn(&mut Look<'_>) -> u64),
-    Durations(fn(&Sched, &mut dyn FnMut(&Histogram))),
+    Durations(Histograms),
 }
 
 const fn row(name: &'static CStr, kind: Kind, unit: Unit, help: &'static CStr, read: Read) -> Metric {
@@ -97,7 +100,7 @@ const fn ns(name: &'static CStr, help: &'static CStr, read: fn(&mut Look<'_>) ->
     row(name, Kind::Gauge, Unit::Ns, help, Read::Value(read))
 }
 
-const fn durations(name: &'static CStr, help: &'static CStr, read: fn(&Sched, &mut dyn FnMut(&Histogram))) -> Metric {
+const fn durations(name: &'static CStr, help: &'static CStr, read: Histograms) -> Metric {
     row(name, Kind::Histogram, Unit::Ns, help, Read::Durations(read))
 }
 
