@@ -275,7 +275,7 @@ pub struct GRow {
     pub wait_since: u64,
     /// [`status`].
     pub status: u32,
-    /// The M on which it runs, or ran last; or [`NO_M`](super::NO_M).
+    /// The M on which it runs, or ran last; or `NO_M`.
     pub m: u32,
     /// If it waits, why: the number of a string. 0: the host's own reason.
     pub reason: u32,
@@ -303,7 +303,7 @@ pub struct PRow {
     pub id: u32,
     /// [`p_status`].
     pub status: u32,
-    /// The M that has it, or had it last; or [`NO_M`](super::NO_M).
+    /// The M that has it, or had it last; or `NO_M`.
     pub m: u32,
     /// Its seq.
     pub seq: u32,
