@@ -66,7 +66,7 @@ fn finds_submit_without_fence() {
 #[test]
 fn finds_ready_without_fence() {
     finds(DEADLOCK, || {
-        without("protocol/park.rs", "ready_queue");
+        without("protocol/park.rs", "ready_queue_with_p");
         check(Size::default(), submit_against_idle(Queue::Next));
     });
 }
