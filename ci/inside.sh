@@ -97,8 +97,8 @@ documented() { # each ```sh run of the page, in a directory that has a program a
   done
 }
 
-scenes() { # of docs/scheduler.md; their pictures are committed, and these are compared by their kind only
-  mkdir "$work/scenes" && docs/pictures/draw.sh "$work/scenes" "$here/lib" || return 1
+scenes() { # of docs/scheduler.md; their pictures are committed, and each run makes others
+  mkdir "$work/scenes" && RUNS=1 docs/pictures/draw.sh "$work/scenes" "$here/lib" || return 1
   local file name
   for file in docs/pictures/*.c; do
     name=$(basename "$file" .c)

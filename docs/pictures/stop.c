@@ -1,8 +1,13 @@
 /* One goroutine stops the world: each P stops at the next call of what runs there. */
 #include "scene.h"
 
+#include <stdatomic.h>
+
+static atomic_bool begun;
+
 static void works(void *unused) {
   (void)unused;
+  begun = true;
   for (int i = 0; i < 12; i++) {
     compute(50 * US);
     gmx_safepoint();
@@ -11,7 +16,8 @@ static void works(void *unused) {
 
 static void stops(void *unused) {
   (void)unused;
-  compute(150 * US);
+  while (!begun) compute(10 * US);
+  compute(120 * US);
   MUST(gmx_stop_the_world("a picture"));
   compute(100 * US);
   MUST(gmx_start_the_world());
