@@ -18,7 +18,7 @@ import re, subprocess, sys
 header, work, cc = sys.argv[1:]
 text = re.sub(r"/\*.*?\*/", "", open(header).read(), flags=re.S)
 functions = {}
-for returns, name, args in re.findall(r"^(?:GMX_MUST_USE )?GMX_API ((?:const )?\w+ \*?)(gmx_\w+)\s*\(([^;]*)\);", text, flags=re.M):
+for returns, name, args in re.findall(r"^(?:GMX_MUST_USE )?GMX_API ((?:const )?(?:struct )?\w+ \*?)(gmx_\w+)\s*\(([^;]*)\);", text, flags=re.M):
     functions[name] = re.sub(r"\s+", " ", f"{returns}{name}({args});").replace("( ", "(").replace("* )", "*)")
 constants = [n for n in re.findall(r"^#define (GMX_\w+) +\(?-?\d+\)?\s*$", text, flags=re.M) if not n.startswith("GMX_VERSION")]
 structs = {}

@@ -124,15 +124,17 @@ static void a_deadline_that_comes_and_goes_loses_nothing(void) {
 struct mover {
   struct fd_waiter *waiter;
   int64_t when;
-  bool waited, in_time;
+  bool waited, spun, in_time;
 };
 
 static void moves_at_the_last_moment(void *arg) {
   struct mover *m = (struct mover *)arg;
   /* A reader that came too late to wait may let others run before it returns, as every call that is in vain. */
   m->waited = g_waits(m->waiter->placed.g);
+  uint64_t before = sched_stats().switches;
   CHECK_OK(gmx_sleep(m->when + 1000 - gmx_now()));
-  m->in_time = !load(&m->waiter->done);
+  /* Since then the one that spins was entered, and this G: so the reader was not. */
+  m->in_time = m->spun && sched_stats().switches - before == 2;
   if (m->in_time) CHECK_OK(gmx_poll_set_deadline(m->waiter->state->p, GMX_POLL_IN, GMX_FOREVER));
 }
 
@@ -144,11 +146,12 @@ static void a_deadline_that_is_moved_before_the_woken_runs_has_not_come(void) {
     struct fd_state s;
     struct fd_waiter w;
     state_open(&s, &fd_calls[0]);
-    struct mover m = {&w, gmx_now() + MS, false, false};
+    struct mover m = {&w, gmx_now() + MS, false, false, false};
     CHECK_OK(gmx_poll_set_deadline(s.p, GMX_POLL_IN, m.when));
     wait_start(&w, ON_G, &fd_calls[0], &s, GMX_FOREVER, 0);
     gmx_g mover = go_joinable(moves_at_the_last_moment, &m);
     CHECK_OK(gmx_yield());
+    m.spun = true;
     while (gmx_now() < m.when + 5000) continue;
     join(mover);
     comes(&s);
