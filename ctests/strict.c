@@ -196,7 +196,7 @@ static void right_calls(void *arg) {
   CHECK_OK(gmx_close(file));
 }
 
-static void waits_for_nothing(void *arg) {
+CHECK_UNUSED static void waits_for_nothing(void *arg) {
   uint32_t sema = 0;
   (void)arg;
   CHECK_OK(gmx_sema_acquire(&sema));
@@ -207,7 +207,9 @@ static void all_right(void *arg) {
   start_runtime(2, 0);
   CHECK_OK(gmx_main(right_calls, NULL));
   CHECK_STATUS(gmx_init(NULL), GMX_EBUSY);
+#ifndef __SANITIZE_THREAD__ /* it has a thread of its own, which might call in: so there is no deadlock */
   CHECK_STATUS(gmx_main(waits_for_nothing, NULL), GMX_EDEADLK); /* which is reported as such */
+#endif
 }
 
 static void what_a_right_program_may_get_is_not_reported(void) {
