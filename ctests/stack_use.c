@@ -329,12 +329,12 @@ static uint32_t call, turn, over;
 
 static void only_yields(void *arg) {
   (void)arg;
+  uint32_t n = 0; /* not what `turn` is now: the others may have had theirs already */
   while (!load(&over)) {
     struct painted at = paint();
-    uint32_t n = load(&turn);
     while (load(&turn) == n && !load(&over)) CHECK_OK(gmx_yield());
     around[load(&call)] = used(at);
-    bump(&turn);
+    n = bump(&turn) + 1;
   }
 }
 
