@@ -19,6 +19,8 @@ for file in *.c; do
     ns=$(sed -nE 's/.* in order, ([0-9.]+) (.*): .*/\1 \2/p' <<<"$said" |
       awk '{ printf "%d", $1 * ($2 == "s" ? 1e9 : $2 == "ms" ? 1e6 : 1e3) }')
     [[ $ns ]] || { echo "$said"; exit 1; }
+    # a busy machine: the signal that holds a thread came late, so that it computed without a P for a while
+    if "${TRACE:-gomax-trace}" dump "$work/now" | grep -q SEIZE && [[ $best || run -lt ${RUNS:-10} ]]; then continue; fi
     if [[ ! $best ]] || ((ns < best)); then best=$ns && mv "$work/now" "$work/best"; fi
   done
   # the first line of the program says what it shows
