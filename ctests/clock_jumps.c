@@ -60,8 +60,10 @@ static void *waits_of_every_kind(void *unused) {
     LASTS(gmx_chan_recv_timeout(c, &byte, WAIT), GMX_ETIMEDOUT);
     LASTS(gmx_read(pair.p[0], &byte, 1, WAIT), GMX_ETIMEDOUT);
     LASTS(gmx_wait_fd(gmx_poll_fd(pair.p[0]), GMX_POLL_IN, WAIT, &ready), GMX_ETIMEDOUT);
+    int64_t begin = check_now();
     CHECK_OK(gmx_poll_set_deadline(pair.p[0], GMX_POLL_IN, gmx_now() + WAIT));
-    LASTS(gmx_read(pair.p[0], &byte, 1, GMX_FOREVER), GMX_ETIMEDOUT);
+    CHECK_STATUS(gmx_read(pair.p[0], &byte, 1, GMX_FOREVER), GMX_ETIMEDOUT);
+    CHECK_CMP(check_now() - begin, >=, WAIT);
     CHECK_OK(gmx_poll_set_deadline(pair.p[0], GMX_POLL_IN, GMX_FOREVER));
   }
   CHECK_OK(gmx_chan_free(c));
