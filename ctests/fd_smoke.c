@@ -362,7 +362,7 @@ static int with_a_descriptor(gmx_poll p, char *text, size_t n) {
   union {
     char room[CMSG_SPACE(sizeof(int))];
     struct cmsghdr align;
-  } control;
+  } control = {{0}};
   struct iovec v = {text, n};
   struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
