@@ -506,7 +506,8 @@ def threads():
 
 
 def on_its_thread(g):
-    """The thread on which a G is, None if it is off its thread. A G that says it waits may not have left its stack yet."""
+    """The thread on which a G is, None if it is off its thread. A G that says it waits may not have left its stack
+    yet."""
     if g.r.threads is None:
         g.r.threads = threads()
     tid = g.r.tid(g.word("g_m")) if g.on_thread else 0

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::begin::{Begin, Tail};
 use crate::go::{Failure, Names};
 use crate::input::Trace;
-use crate::picture::{Item, Row, What, draw};
+use crate::picture::{Item, Row, draw};
 use crate::symbols::Symbols;
 
 /// The process that the Ps are shown in. The threads are in that of the program.
@@ -84,12 +84,7 @@ pub fn write(trace: &Trace, begin: Begin, symbols: &mut Symbols, out: &mut impl 
     let tail = draw(trace, begin, |item| {
         let line = match item {
             Item::Begin { row, ts, what } => {
-                let name = match what {
-                    What::Runs(g) => names.of(g, symbols),
-                    What::Syscall => "syscall".into(),
-                    What::Stop(why) => why,
-                    What::Region(name) => name,
-                };
+                let name = what.text(&names, symbols);
                 format!("\"ph\":\"B\",\"name\":{},{},\"ts\":{}", quoted(&name), json.place(row), json.us(ts))
             }
             Item::End { row, ts, why } => {

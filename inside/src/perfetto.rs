@@ -9,7 +9,7 @@ use crate::begin::{Begin, Tail};
 use crate::go::{Failure, Names, uv};
 use crate::input::Trace;
 use crate::order::Source;
-use crate::picture::{Item, Row, What, draw};
+use crate::picture::{Item, Row, draw};
 use crate::symbols::Symbols;
 
 /// A message, field by field.
@@ -177,12 +177,7 @@ pub fn write(trace: &Trace, begin: Begin, symbols: &mut Symbols, out: &mut impl 
     // The ends of arrows belong to the slice that begins or is open there.
     let tail = draw(trace, begin, |item| match item {
         Item::Begin { row, ts, what } => {
-            let name = match what {
-                What::Runs(g) => names.of(g, symbols),
-                What::Syscall => "syscall".into(),
-                What::Stop(why) => why,
-                What::Region(name) => name,
-            };
+            let name = what.text(&names, symbols);
             packets.event(ts, BEGIN, track(row), Some(&name), Message::default());
         }
         Item::End { row, ts, why } => {

@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 
 use crate::begin::{Begin, Tail, in_order};
+use crate::go::Names;
 use crate::input::Trace;
 use crate::order::{Event, GStatus, Goid, Machine, PStatus, Pid, Refusal, Seen, Thread};
 use crate::raw;
+use crate::symbols::Symbols;
 
 /// Where something is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +27,17 @@ pub enum What {
     /// The world is stopped, or is being stopped.
     Stop(String),
     Region(String),
+}
+
+impl What {
+    pub fn text(self, names: &Names, symbols: &mut Symbols) -> String {
+        match self {
+            What::Runs(g) => names.of(g, symbols),
+            What::Syscall => "syscall".into(),
+            What::Stop(why) => why,
+            What::Region(name) => name,
+        }
+    }
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC everywhere.
