@@ -275,7 +275,7 @@ fn axis(svg: &mut String, (from, to): (u64, u64), y: f64, x: impl Fn(u64) -> f64
     let step = steps.into_iter().find(|step| (to - from) / step <= 8).unwrap_or(u64::MAX);
     let (unit, name) = match step {
         ..1_000 => (1.0, "ns"),
-        ..1_000_000 => (1e3, "us"),
+        1_000..1_000_000 => (1e3, "us"),
         _ => (1e6, "ms"),
     };
     let mut at = from.next_multiple_of(step);
