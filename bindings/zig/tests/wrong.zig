@@ -111,11 +111,13 @@ pub fn @"Task.deinit of a copy of one that was joined"() !void {
     copy.deinit();
 }
 pub fn @"Task.deinit of a copy of one that was given up"() !void {
-    var sema: gomax.Semaphore = .{};
-    var task = try gomax.go(waits, .{&sema});
+    const Outlives = struct { // the goroutine may come to it after this frame is gone
+        var sema: gomax.Semaphore = .{};
+    };
+    var task = try gomax.go(waits, .{&Outlives.sema});
     var copy = task;
     task.deinit();
-    defer sema.release() catch {};
+    defer Outlives.sema.release() catch {};
     const cell = copy.cell.?;
     copy.deinit();
     if (cell.refs.load(.monotonic) != 1) return error.TheGoroutineHasLostItsCell;
