@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs all suites, or the named ones (ci/test.sh c-debug python), and ends with a table of their counts.
+# Runs all suites, or the named ones (ci/test.sh c-debug python), and ends with a table of their counts; what failed is
+# said once more below it, for whoever sees only the end of a long output.
 # GMX_NO_SKIP=1 makes each skipped test a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +13,7 @@ jobs=${GMX_JOBS:-3} # C programs at a time: many of them wait most of the time
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 wanted=("$@")
-rows=()
+rows=() broken=()
 passed=0 failed=0 skipped=0
 
 # suite NAME COMMAND...: takes the counts that the suite prints, `N passed, N failed[, N skipped]` as our programs print
@@ -42,6 +43,7 @@ suite() {
   elif ((counted == 0)); then
     p=1
   fi
+  ((f == 0)) || broken+=("$name")
   rows+=("$(printf '%-10s %7d %7d %8d %8d' "$name" "$p" "$f" "$s" $((SECONDS - begin)))")
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
@@ -102,8 +104,16 @@ suite demo demo/check.sh
 suite resp env SECONDS_EACH=0 demo/resp/check.sh
 suite httpd examples/httpd/check.sh
 
+# recap NAME: what the suite said about its failures; its last lines where none looks like one
+recap() {
+  printf '\n== what failed in %s\n' "$1"
+  awk '/FAILED|FAIL:|^error|panicked at|^ERROR:|skipped, and/ { left = 15 } left > 0 { left--; if (++n <= 60) print substr($0, 1, 300) }
+       { last[NR % 15] = $0 } END { if (!n) for (i = NR - 14; i <= NR; i++) if (i > 0) print substr(last[i % 15], 1, 300) }' "$logs/$1"
+}
+
 printf '\n%-10s %7s %7s %8s %8s\n' suite passed failed skipped seconds
 printf '%s\n' "${rows[@]}"
+for name in ${broken[@]+"${broken[@]}"}; do recap "$name"; done
 printf '\n%d passed, %d failed' "$passed" "$failed"
 ((skipped == 0)) || printf ', %d skipped' "$skipped"
 printf '\n'
