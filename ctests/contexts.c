@@ -355,6 +355,10 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(trace_wrong_opts,       EVERYWHERE(inval))                                                      \
   X(trace_snapshot_none,    BLOCKS(perm))                                                           \
   X(trace_stop_none,        BLOCKS(perm))                                                           \
+  X(trace_task,             ok,    insys, ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
+  X(trace_region,           ok,    insys, ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
+  X(trace_log,              ok,    insys, ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
+  X(trace_null,             EVERYWHERE(inval))                                                      \
   X(metrics_read,           EVERYWHERE(ok))                                                         \
   X(metrics_read_null,      EVERYWHERE(inval))                                                      \
   X(metrics_read_no_name,   EVERYWHERE(inval))                                                      \
@@ -1931,6 +1935,31 @@ CALL(trace_wrong_opts) {
 }
 CALL(trace_snapshot_none) { return USED, gmx_trace_snapshot(null_fd); }
 CALL(trace_stop_none) { return USED, gmx_trace_stop(-1); }
+CALL(trace_task) {
+  USED;
+  uint64_t task = 0;
+  gmx_status s = gmx_trace_task_begin("task", 0, &task);
+  CHECK((s == GMX_OK) == (task != 0));
+  CHECK_STATUS(gmx_trace_task_end(1), s);
+  return s;
+}
+CALL(trace_region) {
+  USED;
+  gmx_status s = gmx_trace_region_begin(0, "region");
+  CHECK_STATUS(gmx_trace_region_end(), s);
+  return s;
+}
+CALL(trace_log) { return USED, gmx_trace_log(0, gmx_trace_is_on() ? "on" : "off"); }
+CALL(trace_null) {
+  USED;
+  uint64_t task = 7;
+  CHECK_STATUS(gmx_trace_task_begin(NULL, 0, &task), GMX_EINVAL);
+  CHECK_STATUS(gmx_trace_task_begin("task", 0, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_trace_region_begin(0, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_trace_task_end(0), GMX_EINVAL);
+  CHECK_EQ(task, 7);
+  return gmx_trace_log(0, NULL);
+}
 
 /* ---- the places ---- */
 

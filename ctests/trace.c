@@ -13,7 +13,8 @@
 
 enum {
   PROC_START = 1, PROC_STOP, PROC_STEAL, SEIZE, CREATE, CREATE_NO_P, CREATE_WAITING, START, DESTROY, STOP, BLOCK, UNBLOCK,
-  SYS_BEGIN, SYS_END, SYS_BLOCKED, FOREIGN_IN, FOREIGN_OUT, THREAD, STW_BEGIN, STW_END, PROCS, TEXT, KINDS
+  SYS_BEGIN, SYS_END, SYS_BLOCKED, FOREIGN_IN, FOREIGN_OUT, THREAD, STW_BEGIN, STW_END, PROCS, TEXT, LOG, TASK_BEGIN, TASK_END,
+  REGION_BEGIN, REGION_END, KINDS
 };
 enum { SECTION_M = 1, SECTION_GS, SECTION_PS, SECTION_STRINGS, SECTION_MAPS, SECTION_END };
 enum { NO_P = 0xffffff };
@@ -428,23 +429,28 @@ static void a_stop_of_the_world_has_its_reason(void) {
   CHECK_EQ(step, 2);
 }
 
-static atomic_int in_it, done;
+static atomic_int done;
 static void computes_until_done(void *arg) {
   (void)arg;
   while (!atomic_load(&done)) gmx_safepoint();
 }
 
+static uint64_t retakes(void) {
+  gmx_sched_stats stats = {.struct_size = sizeof stats};
+  CHECK_OK(gmx_read_sched_stats(&stats));
+  return stats.retakes;
+}
+
 static void is_long_in_a_syscall(void *arg) {
   (void)arg;
+  uint64_t before = retakes();
   CHECK_OK(gmx_enter_syscall());
-  atomic_store(&in_it, 1);
-  thread_nap(60 * MS);
+  while (retakes() == before) thread_nap(MS);
   CHECK_OK(gmx_exit_syscall());
 }
 
 /* Its P is taken, and it gets another one. */
 static void a_p_is_taken_from_a_syscall(void) {
-  atomic_store(&in_it, 0);
   atomic_store(&done, 0);
   start(1 << 20);
   gmx_g others[6];
@@ -476,6 +482,97 @@ static void a_p_is_taken_from_a_syscall(void) {
   CHECK_EQ(step, 4);
 }
 
+/* ---- what the program says ---- */
+
+static uint64_t request;
+static void works_for_the_request(void *arg) {
+  (void)arg;
+  CHECK_OK(gmx_trace_region_begin(request, "part"));
+  gmx_yield();
+  CHECK_OK(gmx_trace_log(request, "a line that is longer than one record has room for"));
+  CHECK_OK(gmx_trace_region_end());
+}
+
+/* The record of this kind and G whose text is this. */
+static const struct record *says(int kind, uint64_t goid, const char *text) {
+  const struct record *found = NULL;
+  for (long i = 0; i < f.total; i++) {
+    const struct record *r = f.sorted[i];
+    if (kind_of(r) != kind || r->goid != goid || (*text && !has_text(r, text))) continue;
+    CHECK(found == NULL);
+    found = r;
+  }
+  CHECK(found != NULL);
+  return found;
+}
+
+static void the_program_says_what_it_is_about(void) {
+  uint64_t before, part;
+  CHECK(!gmx_trace_is_on());
+  CHECK_OK(gmx_trace_task_begin("before", 0, &before));
+  CHECK_OK(gmx_trace_region_begin(before, "before"));
+  start(1 << 20);
+  CHECK(gmx_trace_is_on());
+  CHECK_OK(gmx_trace_region_end());
+  CHECK_OK(gmx_trace_task_begin("request", 0, &request));
+  CHECK_OK(gmx_trace_task_begin("part of it", request, &part));
+  CHECK(before != 0 && request != before && part != request && part != before);
+  gmx_g g = go_with("worker", GMX_SPAWN_JOINABLE, works_for_the_request, NULL);
+  join(g);
+  CHECK_OK(gmx_trace_task_end(part));
+  CHECK(gmx_pin() >= 0);
+  CHECK_OK(gmx_trace_log(0, "pinned"));
+  CHECK_OK(gmx_unpin());
+  CHECK_OK(gmx_stop_the_world("says"));
+  CHECK_OK(gmx_trace_log(0, "stopped"));
+  CHECK_OK(gmx_start_the_world());
+  CHECK_OK(gmx_trace_task_end(request));
+  CHECK_OK(gmx_trace_task_end(before));
+  stop_and_read();
+  CHECK(!gmx_trace_is_on());
+
+  uint64_t me = gmx_goid(), worker = g_named("worker");
+  CHECK_EQ(says(TASK_BEGIN, me, "request")->aux, request);
+  const struct record *r = says(TASK_BEGIN, me, "part of it");
+  CHECK(r->aux == part && seq_of(r) == (uint32_t)request);
+  CHECK_EQ(says(REGION_BEGIN, worker, "part")->aux, request);
+  CHECK_EQ(says(LOG, worker, "a line that is longer than one record has room for")->aux, request);
+  says(REGION_END, worker, "");
+  says(REGION_END, me, "");
+  CHECK_EQ(says(LOG, me, "pinned")->aux, 0);
+  says(LOG, me, "stopped");
+  CHECK_EQ(f.count[TASK_END], 3);
+  CHECK_EQ(f.count[TASK_BEGIN], 2);
+}
+
+static void says_without_a_g(void *arg) {
+  uint64_t task = 7;
+  (void)arg;
+  CHECK(!gmx_trace_is_on());
+  CHECK_STATUS(gmx_trace_task_begin("outside", 0, &task), GMX_ENOTG);
+  CHECK_EQ(task, 7);
+  CHECK_STATUS(gmx_trace_task_end(1), GMX_ENOTG);
+  CHECK_STATUS(gmx_trace_region_begin(0, "outside"), GMX_ENOTG);
+  CHECK_STATUS(gmx_trace_region_end(), GMX_ENOTG);
+  CHECK_STATUS(gmx_trace_log(0, "outside"), GMX_ENOTG);
+}
+static void who_may_not_say_anything(void) {
+  uint64_t task = 7;
+  start(1 << 20);
+  CHECK_STATUS(gmx_trace_task_begin(NULL, 0, &task), GMX_EINVAL);
+  CHECK_STATUS(gmx_trace_task_begin("task", 0, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_trace_task_end(0), GMX_EINVAL);
+  CHECK_STATUS(gmx_trace_region_begin(0, NULL), GMX_EINVAL);
+  CHECK_STATUS(gmx_trace_log(0, NULL), GMX_EINVAL);
+  CHECK_OK(gmx_enter_syscall());
+  CHECK_STATUS(gmx_trace_log(0, "in a syscall"), GMX_EINSYSCALL);
+  on_thread(says_without_a_g, NULL);
+  CHECK_OK(gmx_exit_syscall());
+  CHECK_EQ(task, 7);
+  stop_and_read();
+  for (int kind = LOG; kind < KINDS; kind++) CHECK_EQ(f.count[kind], 0);
+}
+
 /* ---- beside load ---- */
 
 static atomic_int stop_it;
@@ -505,6 +602,19 @@ static void calls_the_system(void *arg) {
     sched_yield();
     CHECK_OK(gmx_exit_syscall());
     gmx_yield();
+  }
+}
+static void talks(void *arg) {
+  (void)arg;
+  for (uint64_t task; !atomic_load(&stop_it); gmx_yield()) {
+    CHECK_OK(gmx_trace_task_begin("some task", 0, &task));
+    CHECK_OK(gmx_trace_region_begin(task, "outer"));
+    CHECK_OK(gmx_trace_region_begin(task, "a name that takes more than one record"));
+    gmx_yield();
+    CHECK_OK(gmx_trace_region_end());
+    CHECK_OK(gmx_trace_log(task, "said"));
+    CHECK_OK(gmx_trace_region_end());
+    CHECK_OK(gmx_trace_task_end(task));
   }
 }
 static void sleeps(void *arg) {
@@ -555,13 +665,13 @@ static void records_attached(void *turns) {
 
 static void beside_load(void) {
   static int turns = 10;
-  gmx_g gs[8];
+  gmx_g gs[9];
   atomic_store(&stop_it, 0);
   CHECK_OK(gmx_chan_new(sizeof(int), 0, &there));
   CHECK_OK(gmx_chan_new(sizeof(int), 0, &back));
   pthread_t visitor = thread_start(comes_and_leaves, NULL);
-  void (*loads[])(void *) = {asks, answers, spawns, calls_the_system, calls_the_system, sleeps, stops_the_world, sleeps};
-  for (int i = 0; i < 8; i++) gs[i] = go_joinable(loads[i], NULL);
+  void (*loads[])(void *) = {asks, answers, spawns, calls_the_system, calls_the_system, sleeps, stops_the_world, sleeps, talks};
+  for (int i = 0; i < 9; i++) gs[i] = go_joinable(loads[i], NULL);
   records_here(&turns);
   CHECK_OK(gmx_enter_syscall());
   on_thread(records_here, &turns);
@@ -571,7 +681,7 @@ static void beside_load(void) {
   CHECK_OK(gmx_enter_syscall());
   thread_join(visitor);
   CHECK_OK(gmx_exit_syscall());
-  join_all(gs, 8);
+  join_all(gs, 9);
   CHECK_OK(gmx_chan_free(there));
   CHECK_OK(gmx_chan_free(back));
 }
@@ -665,6 +775,8 @@ int main(void) {
   RUN_G(everything_of_a_g_is_there);
   RUN_G(a_stop_of_the_world_has_its_reason);
   RUN_G(a_p_is_taken_from_a_syscall);
+  RUN_G(the_program_says_what_it_is_about);
+  RUN_G(who_may_not_say_anything);
   RUN_G(wrong_calls_change_nothing);
   RUN_G(a_file_that_takes_nothing);
   RUN(ends_clean);

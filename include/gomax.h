@@ -4942,7 +4942,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_metrics_text(gmx_status (*write)(void*, cons
 /*
  * The library can record what every goroutine, processor and thread does, in a ring for each thread, until it is asked
  * to write the last of it to a file. The tool gomax-trace makes a file for `go tool trace` of that. While nothing is
- * recorded nothing is slower. GMXDEBUG=trace=FILE does the same for a whole run, without a change of the program.
+ * recorded nothing is slower. GMXDEBUG=trace=FILE does the same for a whole run, without a change of the program. The
+ * program can add what it is about: tasks, regions and lines.
  */
 
 /**
@@ -5017,6 +5018,88 @@ GMX_API gmx_status gmx_trace_snapshot(int32_t fd);
  * Since: 0.2
  */
 GMX_API gmx_status gmx_trace_stop(int32_t fd);
+
+/**
+ * Whether what the caller does is recorded: whether a text for gmx_trace_log is worth making.
+ *
+ * Call from: everywhere.
+ * Returns: true or false. Another thread may begin or end to record at any time.
+ * Since: 0.2
+ */
+GMX_API bool gmx_trace_is_on(void);
+
+/**
+ * Begins a task: work for one purpose, such as a request, which may be spread over many goroutines. It shows in the
+ * trace with all regions and lines that name it. A task is a number and no more: while nothing is recorded it costs an
+ * addition, and one that is never ended leaks nothing.
+ *
+ *     uint64_t task;
+ *     gmx_trace_task_begin("GET /index.html", 0, &task);
+ *     gmx_trace_region_begin(task, "read the file");
+ *     // ...
+ *     gmx_trace_region_end();
+ *     gmx_trace_task_end(task);
+ *
+ * name: what kind of task it is; a trace holds the first 1,008 bytes of it, 768 in a ring of 4 KiB.
+ * parent: the task that this one is a part of; 0: none.
+ *
+ * Call from: G, attached thread; also pinned, and with the world stopped.
+ * Owns: nothing; name is copied.
+ * Returns: GMX_OK, and the number of the task, which is not 0; GMX_EINVAL for a NULL; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_trace_task_begin(const char *name, uint64_t parent, uint64_t *task);
+
+/**
+ * Ends a task. Any goroutine may do it.
+ *
+ * Call from: G, attached thread; also pinned, and with the world stopped.
+ * Returns: GMX_OK, also for a task that has ended; GMX_EINVAL for 0; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_trace_task_end(uint64_t task);
+
+/**
+ * Begins a region: a span of time of the calling goroutine, with a name. Regions nest.
+ *
+ * task: what the work is for; 0: no task.
+ * name: as in gmx_trace_task_begin.
+ *
+ * Call from: G, attached thread; also pinned, and with the world stopped.
+ * Owns: nothing; name is copied.
+ * Returns: GMX_OK; GMX_EINVAL for a NULL; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_trace_region_begin(uint64_t task, const char *name);
+
+/**
+ * Ends the region that the calling goroutine has begun last. What is open at the end of a goroutine ends there; an end
+ * without a begin changes nothing.
+ *
+ * Call from: G, attached thread; also pinned, and with the world stopped.
+ * Returns: GMX_OK; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_trace_region_end(void);
+
+/**
+ * Writes a line into the trace.
+ *
+ *     if (gmx_trace_is_on()) {
+ *       char line[64];
+ *       snprintf(line, sizeof line, "%d rows", rows);
+ *       gmx_trace_log(task, line);
+ *     }
+ *
+ * task: what the line belongs to; 0: no task.
+ * line: as name in gmx_trace_task_begin.
+ *
+ * Call from: G, attached thread; also pinned, and with the world stopped.
+ * Owns: nothing; line is copied.
+ * Returns: GMX_OK; GMX_EINVAL for a NULL; GMX_ENOTG, GMX_EINSYSCALL.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_trace_log(uint64_t task, const char *line);
 
 /* ---- Initialisers ----------------------------------------------------------------------------------------------- */
 

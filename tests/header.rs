@@ -167,7 +167,11 @@ const MAY_BE_IGNORED: &[(&str, &str)] = &[
          gmx_waitgroup_add gmx_waitgroup_wait gmx_once_do gmx_cancel_use gmx_cancel_shield gmx_chan_ref
          gmx_chan_waiters",
     ),
-    ("the program works without", "gmx_set_default_gomaxprocs gmx_write_heap_dump gmx_trace_start gmx_trace_snapshot gmx_trace_stop"),
+    (
+        "the program works without",
+        "gmx_set_default_gomaxprocs gmx_write_heap_dump gmx_trace_start gmx_trace_snapshot gmx_trace_stop
+         gmx_trace_task_begin gmx_trace_task_end gmx_trace_region_begin gmx_trace_region_end gmx_trace_log",
+    ),
 ];
 
 // ---- the generator ----

@@ -125,6 +125,19 @@ static void traces(actor *a) {
   MAY(a, s, GMX_OK, GMX_EPERM, GMX_ENOMEM, DOWN(a));
 }
 
+/* With and without a trace; and ends without a beginning. */
+static void says(actor *a) {
+  uint64_t task = 0;
+  gmx_status want = where(a) == IN_SYSCALL ? GMX_EINSYSCALL : gmx_self() != 0 ? GMX_OK : GMX_ENOTG;
+  IS(a, gmx_trace_task_begin("task", rnd(a, 3), &task), want);
+  if ((task != 0) != (want == GMX_OK)) LOST(a, "task %d", (int)task);
+  IS(a, gmx_trace_region_begin(task, "a region whose name is longer than a record"), want);
+  IS(a, gmx_trace_log(task, gmx_trace_is_on() ? "line" : ""), want);
+  for (uint64_t n = rnd(a, 3); n > 0; n--) IS(a, gmx_trace_region_end(), want);
+  if (one_in(a, 2)) IS(a, gmx_trace_task_end(task + 1), want);
+  IS(a, gmx_trace_task_end(0), GMX_EINVAL);
+}
+
 static gmx_status takes(void *arg, const char *text, size_t n) {
   CHECK(n > 6 && memcmp(text + n - 6, "# EOF\n", 6) == 0);
   return *(gmx_status *)arg;
@@ -180,7 +193,7 @@ static void inside(actor *a) {
       CHECK(gmx_strerror((gmx_status)next_random(&a->seed)) != NULL && gmx_err_name((gmx_status)next_random(&a->seed)) != NULL);
       CHECK(gmx_version() != 0 && gmx_now() > 0);
       break;
-    case 5: traces(a); break;
+    case 5: one_in(a, 2) ? traces(a) : says(a); break;
     case 6: metrics(a); break;
     default:
       for (uint64_t n = rnd(a, 100); n > 0; n--) gmx_safepoint();

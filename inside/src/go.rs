@@ -312,6 +312,8 @@ struct Writer<'a> {
     labeled: HashSet<Goid>,
     /// The Gs that have stopped the world, with a P.
     stopped: HashSet<Goid>,
+    /// The regions that Gs are in, with their tasks and names: Go's format wants these at the end too.
+    regions: HashMap<Goid, Vec<(u64, String)>>,
     generation: Generation,
 }
 
@@ -365,6 +367,11 @@ impl Writer<'_> {
         } else {
             self.generation.event(thread, ts, ev::GO_STATUS_STACK, &args);
         }
+    }
+
+    fn region(&mut self, thread: u64, ts: u64, number: u8, own: Option<Goid>, task: u64, name: &str) {
+        let (name, stack) = (self.generation.string(name), self.stack(0, own));
+        self.generation.event(thread, ts, number, &[task, name, stack]);
     }
 
     fn see(&mut self, seen: &Seen, ts: u64) {
@@ -430,7 +437,10 @@ impl Writer<'_> {
                 let stack = self.stack(record.aux, own);
                 self.generation.event(thread, ts, ev::GO_BLOCK, &[why, stack]);
             }
-            Event::GoDestroy => self.generation.event(thread, ts, ev::GO_DESTROY, &[]),
+            Event::GoDestroy => {
+                own.and_then(|g| self.regions.remove(&g));
+                self.generation.event(thread, ts, ev::GO_DESTROY, &[]);
+            }
             Event::GoDestroySyscall => self.generation.event(thread, ts, ev::GO_DESTROY_SYSCALL, &[]),
             Event::GoUnblock { g, seq } => {
                 let seq = of_g(self, g, seq);
@@ -466,11 +476,17 @@ impl Writer<'_> {
                 let stack = self.stack(0, own);
                 self.generation.event(thread, ts, ev::TASK_END, &[task, stack]);
             }
-            Event::RegionBegin { task, .. } | Event::RegionEnd { task, .. } if runs => {
-                let begins = matches!(seen.step.event, Event::RegionBegin { .. });
-                let number = if begins { ev::REGION_BEGIN } else { ev::REGION_END };
-                let (name, stack) = (text(self), self.stack(0, own));
-                self.generation.event(thread, ts, number, &[task, name, stack]);
+            Event::RegionBegin { task, .. } if runs => {
+                let name = self.trace.text(m, at).unwrap_or_default();
+                self.regions.entry(own.expect("it runs")).or_default().push((task, name.clone()));
+                self.region(thread, ts, ev::REGION_BEGIN, own, task, &name);
+            }
+            // (one that has begun before the trace has no name here)
+            Event::RegionEnd { .. } if runs => {
+                let last = own.and_then(|g| self.regions.get_mut(&g)).and_then(Vec::pop);
+                if let Some((task, name)) = last {
+                    self.region(thread, ts, ev::REGION_END, own, task, &name);
+                }
             }
             Event::Note if runs => {
                 let (line, stack) = (text(self), self.stack(0, own));
@@ -512,6 +528,7 @@ pub fn write(
         base_p: HashMap::new(),
         labeled: HashSet::new(),
         stopped: HashSet::new(),
+        regions: HashMap::new(),
         generation: Generation::default(),
     };
     let begins = trace.mono(begin.cut);

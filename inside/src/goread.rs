@@ -318,7 +318,7 @@ fn event(number: u8, args: [u64; 4]) -> Result<Event, String> {
         ev::TASK_BEGIN => Event::TaskBegin { task: a, parent: b },
         ev::TASK_END => Event::TaskEnd { task: a },
         ev::REGION_BEGIN => Event::RegionBegin { task: a, name: b },
-        ev::REGION_END => Event::RegionEnd { task: a, name: b },
+        ev::REGION_END => Event::RegionEnd { of: Some((a, b)) },
         _ => Event::Mark,
     })
 }

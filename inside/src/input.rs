@@ -340,10 +340,8 @@ impl Source for Trace {
             kind::LOG => Event::Note,
             kind::TASK_BEGIN => Event::TaskBegin { task: aux, parent: u64::from(seq) },
             kind::TASK_END => Event::TaskEnd { task: aux },
-            // The first one of a ring that has lost records may have lost its name.
-            kind::REGION_BEGIN if self.is_nameless(thread, at) => Event::Mark,
             kind::REGION_BEGIN => Event::RegionBegin { task: aux, name: name() },
-            kind::REGION_END => Event::RegionEnd { task: aux, name: name() },
+            kind::REGION_END => Event::RegionEnd { of: None },
             kind::THREAD | kind::TEXT => Event::Mark,
             other => Event::Unknown { kind: other },
         };
@@ -362,11 +360,6 @@ impl Source for Trace {
 }
 
 impl Trace {
-    fn is_nameless(&self, thread: Thread, at: usize) -> bool {
-        let lost = self.ms[thread].row.written > self.ms[thread].row.held;
-        lost && self.text(thread, at).is_none() && (0..at).all(|at| self.get(thread, at).kind() == kind::TEXT)
-    }
-
     /// The time of a record; of a TEXT that of the record which it belongs to.
     pub fn time(&self, thread: Thread, at: usize) -> u64 {
         (at..self.ms[thread].held)

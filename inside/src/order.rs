@@ -148,9 +148,9 @@ pub enum Event {
         task: u64,
         name: u64,
     },
+    /// `of`: the task and the name, where the record says them.
     RegionEnd {
-        task: u64,
-        name: u64,
+        of: Option<(u64, u64)>,
     },
     /// A label or a line of a log: needs a G.
     Note,
@@ -641,11 +641,11 @@ impl Machine {
                 let g = self.running(m)?;
                 self.gs.get_mut(&g).expect("a thread has a G that is known").regions.push((task, name));
             }
-            RegionEnd { task, name } => {
+            RegionEnd { of } => {
                 let g = self.running(m)?;
                 let regions = &mut self.gs.get_mut(&g).expect("a thread has a G that is known").regions;
                 // (a region may have begun before the trace)
-                if regions.last().is_some_and(|last| *last != (task, name)) {
+                if of.is_some_and(|of| regions.last().is_some_and(|last| *last != of)) {
                     return Err(format!("G{g} ends a region that is not its innermost one"));
                 }
                 regions.pop();

@@ -728,7 +728,7 @@ pub extern "C" fn gmx_unlock_os_thread() -> gmx_status {
 
 /// The M of a G with a P, pinned or not, also when it has stopped the world.
 #[track_caller]
-fn on_g_pinned() -> Result<Inside, gmx_status> {
+pub(super) fn on_g_pinned() -> Result<Inside, gmx_status> {
     let Some(m) = MRef::current() else { return Err(wrong(GMX_ENOTG)) };
     match m.ctx() {
         Ctx::G => Ok(Inside::enter(m)),

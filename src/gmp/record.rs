@@ -32,6 +32,7 @@ use super::g::{GRef, WaitReason};
 use super::m::{M, MRef};
 use super::p::{P, PRef, Taken};
 use super::sched::Sched;
+use crate::sync::AtomicU64;
 use crate::sync::own::{OwnBool, OwnPtr, OwnU32, OwnU64};
 use crate::sys::arch;
 use crate::trace::raw::{Moment, NO_P, Record, kind, stop};
@@ -47,6 +48,8 @@ pub struct Trace {
     pub records: OwnU32,
     /// A tick of a record is a nanosecond of the clock.
     pub by_clock: OwnBool,
+    /// How many tasks of the program have begun. Only for numbers that differ.
+    pub tasks: AtomicU64,
     began_ticks: OwnU64,
     began_mono: OwnU64,
     began_real: OwnU64,
@@ -335,22 +338,25 @@ pub fn thread(m: &M) {
 /// The G here begins to stop the world.
 #[cold]
 pub fn stops_world(m: &M, why: &[u8]) {
-    world(m, kind::STW_BEGIN, why);
+    says(m, kind::STW_BEGIN, 0, 0, why);
 }
 
 /// The G here starts the world that it has stopped.
 #[cold]
 pub fn starts_world(m: &M) {
-    world(m, kind::STW_END, b"");
+    says(m, kind::STW_END, 0, 0, b"");
 }
 
-/// Of a thread without a P there is no record: the format of Go has no place for it.
-fn world(m: &M, kind: u8, why: &[u8]) {
+/// What the G here says of itself, or of the world. Of a thread without a P there is no record: the format of Go has no
+/// place for it.
+#[cold]
+#[inline(never)]
+pub fn says(m: &M, kind: u8, seq: u32, aux: u64, said: &[u8]) {
     if let Some(ring) = ring(m)
         && let (Some(pp), Some(gp)) = (m.p(), m.g())
     {
-        text(ring, why);
-        write(m, ring, kind, pp.id, 0, gp.goid.get(), 0);
+        text(ring, said);
+        write(m, ring, kind, pp.id, seq, gp.goid.get(), aux);
     }
 }
 

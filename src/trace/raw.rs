@@ -136,7 +136,7 @@ pub mod kind {
     pub const TASK_END: u8 = 25;
     /// G `goid` enters a region, with the name in TEXT records before. `aux`: its task, or 0.
     pub const REGION_BEGIN: u8 = 26;
-    /// G `goid` leaves the region that it entered last, with that name in TEXT records before. `aux`: its task, or 0.
+    /// G `goid` leaves the region that it entered last. It may have entered it before recording began.
     pub const REGION_END: u8 = 27;
 }
 

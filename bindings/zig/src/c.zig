@@ -674,6 +674,12 @@ pub const gmx_trace_opts = extern struct {
 pub extern fn gmx_trace_start(opts: ?*const gmx_trace_opts) Status;
 pub extern fn gmx_trace_snapshot(fd: i32) Status;
 pub extern fn gmx_trace_stop(fd: i32) Status;
+pub extern fn gmx_trace_is_on() bool;
+pub extern fn gmx_trace_task_begin(name: ?[*:0]const u8, parent: u64, task: ?*u64) Status;
+pub extern fn gmx_trace_task_end(task: u64) Status;
+pub extern fn gmx_trace_region_begin(task: u64, name: ?[*:0]const u8) Status;
+pub extern fn gmx_trace_region_end() Status;
+pub extern fn gmx_trace_log(task: u64, line: ?[*:0]const u8) Status;
 
 // ---- Inline
 

@@ -33,7 +33,9 @@ pub fn whole() -> File {
     f.text(2, "request").put(2, kind::TASK_BEGIN, NO_P, 0, 1, 9);
     f.text(2, "parse").put(2, kind::REGION_BEGIN, NO_P, 0, 1, 9);
     f.text(2, "hello").put(2, kind::LOG, NO_P, 0, 1, 9);
-    f.text(2, "parse").put(2, kind::REGION_END, NO_P, 0, 1, 9).put(2, kind::TASK_END, NO_P, 0, 1, 9);
+    f.text(2, "field").put(2, kind::REGION_BEGIN, NO_P, 0, 1, 0).put(2, kind::REGION_END, NO_P, 0, 1, 0);
+    f.put(2, kind::REGION_END, NO_P, 0, 1, 0).put(2, kind::REGION_END, NO_P, 0, 1, 0);
+    f.put(2, kind::TASK_END, NO_P, 0, 1, 9);
     f.start(0, 0, 5, 1).destroy(0, 0, 5).proc_stop(0, 0).destroy(2, 1, 1);
     f
 }

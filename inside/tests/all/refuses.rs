@@ -186,12 +186,7 @@ fn a_world_that_is_stopped_twice() {
 }
 
 #[test]
-fn regions_and_tasks_that_cross() {
-    let mut f = File::new(1);
-    f.create(0, 0, 7).start(0, 0, 7, 1);
-    f.text(0, "a").put(0, kind::REGION_BEGIN, NO_P, 0, 7, 0).text(0, "b").put(0, kind::REGION_BEGIN, NO_P, 0, 7, 0);
-    f.text(0, "a").put(0, kind::REGION_END, NO_P, 0, 7, 0);
-    says(&f, &["M0, record 7 (REGION_END G7 'a')", "G7 ends a region that is not its innermost one"]);
+fn a_task_that_begins_twice() {
     let mut f = File::new(1);
     f.create(0, 0, 7).start(0, 0, 7, 1).put(0, kind::TASK_BEGIN, NO_P, 0, 7, 3).put(0, kind::TASK_BEGIN, NO_P, 0, 7, 3);
     says(&f, &["M0, record 3 (TASK_BEGIN G7 task 3)", "the task 3 has begun already"]);

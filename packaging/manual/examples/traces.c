@@ -37,6 +37,40 @@ static void look_back(int64_t began, int64_t limit, const char *path) {
 }
 /* end */
 
+/* example: gmx_trace_task_begin gmx_trace_task_end gmx_trace_region_begin gmx_trace_region_end */
+// A request shows in the trace with its parts, whatever goroutines they run on.
+struct part { uint64_t request; const char *name; void (*work)(void); };
+
+static void do_part(void *arg) {
+  struct part *part = arg;
+  gmx_trace_region_begin(part->request, part->name);
+  part->work();
+  gmx_trace_region_end();
+}
+
+static void serve(struct part *parts, int n) {
+  uint64_t request;
+  gmx_trace_task_begin("request", 0, &request);
+  gmx_waitgroup all = GMX_WAITGROUP_INIT;
+  for (int i = 0; i < n; i++) {
+    parts[i].request = request;
+    if (gmx_waitgroup_go(&all, do_part, &parts[i]) != GMX_OK) do_part(&parts[i]);
+  }
+  gmx_waitgroup_wait(&all);
+  gmx_trace_task_end(request);
+}
+/* end */
+
+/* example: gmx_trace_log gmx_trace_is_on */
+// A line for each thousandth row; nothing is formatted while nobody records.
+static void note(uint64_t task, long rows) {
+  if (rows % 1000 != 0 || !gmx_trace_is_on()) return;
+  char line[40];
+  snprintf(line, sizeof line, "%ld rows", rows);
+  gmx_trace_log(task, line);
+}
+/* end */
+
 static void nothing(void *arg) { (void)arg; }
 
 static void some(void) {
@@ -67,6 +101,9 @@ static void all(void *arg) {
   some();
   look_back(gmx_now() - 2, 1, path);
   check(path);
+  struct part parts[] = {{.name = "read", .work = some}, {.name = "write", .work = some}};
+  serve(parts, 2);
+  note(parts[0].request, 1000);
   assert(gmx_trace_stop(-1) == GMX_OK);
 }
 

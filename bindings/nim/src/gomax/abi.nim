@@ -741,5 +741,11 @@ proc gmx_metrics_text*(write: proc (p0: pointer, p1: cstring, p2: csize_t): Stat
 proc gmx_trace_start*(opts: ptr TraceOpts): Status
 proc gmx_trace_snapshot*(fd: int32): Status
 proc gmx_trace_stop*(fd: int32): Status
+proc gmx_trace_is_on*(): bool
+proc gmx_trace_task_begin*(name: cstring, parent: uint64, task: ptr uint64): Status
+proc gmx_trace_task_end*(task: uint64): Status
+proc gmx_trace_region_begin*(task: uint64, name: cstring): Status
+proc gmx_trace_region_end*(): Status
+proc gmx_trace_log*(task: uint64, line: cstring): Status
 
 {.pop.}
