@@ -50,8 +50,11 @@ not "loads the library late: the sanitizer must come first" address thread -- dl
 not "wants a process without __cxa_throw until a plugin comes, and AddressSanitizer brings one" address -- cxx_late
 not "forks among threads, for which the sanitizer is not made: in the child its lock is held forever, or it takes a thread for another" \
   address thread -- fork
+not "forks a thousand times, and each time all that valgrind has is copied" valgrind -- fork
 not "is about what happens at once: valgrind runs one thread at a time" valgrind -- barrier chan_cancel fuzz procs random \
   safepoint sched_order steal stop_barrier_syscall timers_ps world_lock
+not "waits for threads that run beside one that computes: under valgrind, which runs one at a time, each turn takes minutes" \
+  valgrind -- deaf hog_eintr hog_kinds hog_locks hog_malloc hog_many hog_reports
 not "takes turns by the million: minutes with an instrumented library, and what it asks has nothing to do with memory" thread -- sched_order
 not "has more Gs at a time than ThreadSanitizer has threads (8128)" thread -- guards guards_required steal
 not "reads what is left on a stack below its own frame" address thread valgrind -- wipe
@@ -112,7 +115,7 @@ build() {
     valgrind)
       command -v valgrind >/dev/null || { echo "there is no valgrind"; return 1; }
       flags=
-      export GMX_RUNNER="valgrind -q --error-exitcode=9 --fair-sched=yes"
+      export GMX_RUNNER="valgrind -q --error-exitcode=9 --fair-sched=yes --suppressions=$PWD/ci/valgrind.supp"
       ;;
     *) echo "no such kind"; return 1 ;;
   esac

@@ -2020,6 +2020,7 @@ static void hears(void *arg, const char *text, size_t len) {
   size_t n = len < sizeof line - 1 ? len : sizeof line - 1;
   memcpy(line, text, n);
   line[n] = 0;
+  if (strstr(line, "has waited for") != NULL) return; /* a machine that has much to do is slow to stop */
   uint32_t i = __atomic_fetch_add(&nreports, 1, __ATOMIC_ACQ_REL);
   CHECK_CMP(i, <, 1024);
   if (sscanf(line, "libgomax: wrong call: %47s returns %23s", reports[i].function, reports[i].status) != 2)

@@ -187,11 +187,13 @@ static char *big;
 struct big_writer {
   gmx_poll p;
   int64_t timeout;
+  gmx_cancel token;
   size_t done;
   gmx_status status;
 };
 static void writes_big(void *arg) {
   struct big_writer *w = arg;
+  CHECK_OK(gmx_cancel_use(w->token, NULL));
   w->status = gmx_write(w->p, big, BIG, w->timeout, &w->done);
 }
 static void writes_big_in_parts(void *arg) {
@@ -211,7 +213,7 @@ static void a_slow_reader_gets_all(void) {
   for (int kind = 0; kind < PAIR_KINDS; kind++)
     for (int parts = 0; parts < 2; parts++) {
       struct pair pair = pair_of(kind);
-      struct big_writer w = {kind == PIPE ? pair.p[1] : pair.p[0], GMX_FOREVER, 0, 0};
+      struct big_writer w = {kind == PIPE ? pair.p[1] : pair.p[0], GMX_FOREVER, 0, 0, 0};
       gmx_poll from = kind == PIPE ? pair.p[0] : pair.p[1];
       static char text[100000];
       gmx_g g = go_joinable(parts ? writes_big_in_parts : writes_big, &w);
@@ -236,23 +238,19 @@ static void a_write_that_ends_early_tells_how_much_went(void) {
     for (int how = 0; how < 4; how++) {
       struct pair pair = pair_of(kind);
       int from = kind == PIPE ? 0 : 1;
-      struct big_writer w = {kind == PIPE ? pair.p[1] : pair.p[0], how == 0 ? 5 * MS : GMX_FOREVER, 0, 0};
-      gmx_cancel token = how == 1 ? new_token(0, 5 * MS) : 0, none;
-      if (how == 2) CHECK_OK(gmx_poll_set_deadline(w.p, GMX_POLL_OUT, gmx_now() + 5 * MS));
-      if (how == 1) CHECK_OK(gmx_cancel_use(token, NULL));
-      if (how < 3) writes_big(&w);
-      else {
-        gmx_g g = go_joinable(writes_big, &w);
-        spin_until(count_waiting() == 1);
+      gmx_cancel token = how == 1 ? new_token(0, GMX_FOREVER) : 0;
+      struct big_writer w = {kind == PIPE ? pair.p[1] : pair.p[0], how == 0 ? 5 * MS : GMX_FOREVER, token, 0, 0};
+      gmx_g g = go_joinable(writes_big, &w);
+      if (how > 0) spin_until(count_waiting() == 1); /* it has filled the buffers */
+      if (how == 1) CHECK_OK(gmx_cancel_now(token));
+      if (how == 2) CHECK_OK(gmx_poll_set_deadline(w.p, GMX_POLL_OUT, gmx_now() - 1));
+      if (how == 3) {
         CHECK_OK(gmx_close(w.p));
-        join(g);
         if (kind == PIPE) pair.p[1] = 0, pair.fd[1] = -1;
         else pair.p[0] = 0, pair.fd[0] = -1;
       }
-      if (how == 1) {
-        CHECK_OK(gmx_cancel_use(0, &none));
-        CHECK_OK(gmx_cancel_free(token));
-      }
+      join(g);
+      if (how == 1) CHECK_OK(gmx_cancel_free(token));
       CHECK_STATUS(w.status, how == 1 ? GMX_ECANCELED : how == 3 ? GMX_EBADF : GMX_ETIMEDOUT);
       CHECK_CMP(w.done, >, 0);
       CHECK_CMP(w.done, <, BIG);

@@ -10,6 +10,7 @@
 //! /* timeout: 120 */        seconds, instead of 60
 //! /* env: GMX_MAXPROCS=4 */ for this program only; may be repeated
 //! /* flags: -lm */          for the compiler, after the source file
+//! /* alone: WHY */          after all others, and beside none
 //! ```
 //!
 //! Arguments are parts of names: `cargo test --test ctests -- world`. Environment: `GMX_LIB` another libgomax.so than
@@ -46,6 +47,7 @@ struct Program {
     timeout: Duration,
     env: Vec<(String, String)>,
     flags: Vec<String>,
+    alone: bool,
 }
 
 struct Args {
@@ -72,24 +74,27 @@ fn main() -> ExitCode {
     }
 
     let jobs = env::var("GMX_JOBS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
-    let queue = Mutex::new(programs.into_iter());
     let counts = Mutex::new([0u32; 3]);
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap().next();
-                    let Some(program) = next else { return };
-                    let begin = Instant::now();
-                    let outcome = compile(&program).and_then(|exe| run(&program, &exe));
-                    let seconds = begin.elapsed().as_secs_f64();
-                    // the lock also keeps the lines of one program together
-                    let mut counts = counts.lock().unwrap();
-                    counts[report(&program.name, seconds, outcome.unwrap_or_else(Outcome::Failed))] += 1;
-                }
-            });
-        }
-    });
+    let (alone, together): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| program.alone);
+    for (programs, jobs) in [(together, jobs), (alone, 1)] {
+        let queue = Mutex::new(programs.into_iter());
+        thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(|| {
+                    loop {
+                        let next = queue.lock().unwrap().next();
+                        let Some(program) = next else { return };
+                        let begin = Instant::now();
+                        let outcome = compile(&program).and_then(|exe| run(&program, &exe));
+                        let seconds = begin.elapsed().as_secs_f64();
+                        // the lock also keeps the lines of one program together
+                        let mut counts = counts.lock().unwrap();
+                        counts[report(&program.name, seconds, outcome.unwrap_or_else(Outcome::Failed))] += 1;
+                    }
+                });
+            }
+        });
+    }
     let [passed, failed, skipped] = *counts.lock().unwrap();
     println!("\n{passed} passed, {failed} failed, {skipped} skipped");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -144,7 +149,8 @@ fn programs(args: &Args) -> Vec<Program> {
                 .map(|(key, value)| (key.to_string(), value.to_string()))
                 .collect();
             let flags = directives(&text, "flags").flat_map(str::split_whitespace).map(str::to_string).collect();
-            programs.push(Program { name, file, timeout, env, flags });
+            let alone = directives(&text, "alone").next().is_some();
+            programs.push(Program { name, file, timeout, env, flags, alone });
         }
     }
     programs.sort_by(|a, b| a.name.cmp(&b.name));
