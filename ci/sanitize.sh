@@ -42,7 +42,7 @@ not "forbids calls of the system that AddressSanitizer makes" address -- sandbox
 not "has a sigaltstack of its own, which ThreadSanitizer calls before it is there itself" thread -- sandbox
 not "installs a filter, which valgrind does not know" valgrind -- sandbox
 not "lowers the limit of descriptors, which valgrind keeps to itself: a message brings them, a refused connection is gone" \
-  valgrind -- fd_crowds fd_messages
+  valgrind -- fd_crowds fd_messages fd_net
 not "a million Gs: more memory than there is, with a shadow" address thread valgrind -- million
 not "has a thread of its own, which might call in: so no deadlock is seen" thread -- deadlock stderr_taken
 not "measures CPU time" address thread valgrind -- idle
@@ -54,7 +54,7 @@ not "forks a thousand times, and each time all that valgrind has is copied" valg
 not "is about what happens at once: valgrind runs one thread at a time" valgrind -- barrier chan_cancel fuzz procs random \
   safepoint sched_order steal stop_barrier_syscall timers_ps world_lock
 not "waits for threads that run beside one that computes: under valgrind, which runs one at a time, each turn takes minutes" \
-  valgrind -- deaf hog_eintr hog_kinds hog_locks hog_malloc hog_many hog_reports
+  valgrind -- deaf hog_eintr hog_kinds hog_locks hog_malloc hog_many hog_reports hog_state
 not "takes turns by the million: minutes with an instrumented library, and what it asks has nothing to do with memory" thread -- sched_order
 not "has more Gs at a time than ThreadSanitizer has threads (8128)" thread -- guards guards_required steal
 not "reads what is left on a stack below its own frame" address thread valgrind -- wipe
