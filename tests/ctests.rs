@@ -25,11 +25,12 @@ mod common;
 use common::{compiler, have, scratch, shared_library, source};
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::{env, thread};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -193,23 +194,60 @@ fn host() -> Result<&'static Path, String> {
 fn compile(program: &Program) -> Result<PathBuf, String> {
     let cpp = program.file.extension().is_some_and(|e| e == "cpp");
     let hosted = host_kind().is_some();
+    let object = object(program, cpp)?;
     let exe = out_path(&program.name, if hosted { "so" } else { "exe" });
     let lib_dir = shared_library().parent().unwrap();
     let mut cc = cc(cpp)?;
-    cc.arg("-I").arg(source("include")).arg("-I").arg(source("ctests"));
-    cc.arg("-o").arg(&exe).arg(&program.file);
+    cc.arg("-o").arg(&exe);
     if hosted {
         cc.args(["-shared", "-fPIC", "-Wl,-Bsymbolic"]).arg(source("ctests/hosts/hosted.c"));
     }
-    cc.args(&program.flags);
+    cc.arg(object).args(&program.flags);
     cc.arg("-L").arg(lib_dir).arg("-lgomax").arg(format!("-Wl,-rpath,{}", lib_dir.display()));
     succeeds(cc).map(|()| exe)
+}
+
+/// The object of a program. It serves every run with these flags: with the library of a debug build, with that of a
+/// release, and in each kind of host.
+fn object(program: &Program, cpp: bool) -> Result<PathBuf, String> {
+    let mut cc = cc(cpp)?;
+    cc.args(program.flags.iter().filter(|flag| !flag.starts_with("-l") && !flag.starts_with("-Wl,")));
+    cc.arg("-fPIC"); // for the hosts
+    let mut flags = DefaultHasher::new();
+    (cc.get_program(), cc.get_args().collect::<Vec<_>>()).hash(&mut flags);
+    let name = format!("{}-{:x}", program.name.replace('/', "-"), flags.finish());
+    let object = scratch("ctests/objects").join(format!("{name}.o"));
+    // (GMX_CC may be a script of the caller, which is not what it was the last time)
+    let kept = env::var_os("GMX_CC").is_none() && env::var_os("GMX_CXX").is_none();
+    if kept && fs::metadata(&object).and_then(|m| m.modified()).is_ok_and(|made| made > newest_source()) {
+        return Ok(object);
+    }
+    let made = object.with_file_name(format!("{name}.{}.o", std::process::id()));
+    cc.arg("-c").arg("-o").arg(&made).arg(&program.file);
+    succeeds(cc)?;
+    fs::rename(&made, &object).map_err(|e| format!("{}: {e}", object.display()))?;
+    Ok(object)
+}
+
+/// When a file of ctests/ or include/ was changed last.
+fn newest_source() -> SystemTime {
+    fn newest(dir: &Path) -> SystemTime {
+        let entries = fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+        let of = |path: PathBuf| match path.is_dir() {
+            true => newest(&path),
+            false => fs::metadata(path).and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH),
+        };
+        entries.map(|entry| of(entry.unwrap().path())).max().unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+    static NEWEST: OnceLock<SystemTime> = OnceLock::new();
+    *NEWEST.get_or_init(|| newest(&source("ctests")).max(newest(&source("include"))))
 }
 
 fn cc(cpp: bool) -> Result<Command, String> {
     let mut cc = compiler(cpp)?;
     cc.arg(if cpp { "-std=c++17" } else { "-std=c11" });
     cc.args(["-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]);
+    cc.arg("-I").arg(source("include")).arg("-I").arg(source("ctests"));
     Ok(cc)
 }
 
