@@ -46,6 +46,7 @@ not "lowers the limit of descriptors, which valgrind keeps to itself: a message 
 not "a million Gs: more memory than there is, with a shadow" address thread valgrind -- million
 not "has a thread of its own, which might call in: so no deadlock is seen" thread -- deadlock stderr_taken
 not "measures CPU time" address thread valgrind -- idle
+not "measures how long locks are held" valgrind -- lock_holds
 not "loads the library late: the sanitizer must come first" address thread -- dlopen
 not "wants a process without __cxa_throw until a plugin comes, and AddressSanitizer brings one" address -- cxx_late
 not "forks among threads, for which the sanitizer is not made: in the child its lock is held forever, or it takes a thread for another" \
@@ -54,7 +55,7 @@ not "forks a thousand times, and each time all that valgrind has is copied" valg
 not "is about what happens at once: valgrind runs one thread at a time" valgrind -- barrier chan_cancel fuzz procs random \
   safepoint sched_order steal stop_barrier_syscall timers_ps world_lock
 not "waits for threads that run beside one that computes: under valgrind, which runs one at a time, each turn takes minutes" \
-  valgrind -- deaf hog_eintr hog_kinds hog_locks hog_malloc hog_many hog_reports hog_state
+  valgrind -- deaf hog_eintr hog_kinds hog_locks hog_malloc hog_many hog_reports hog_state hog_throws
 not "takes turns by the million: minutes with an instrumented library, and what it asks has nothing to do with memory" thread -- sched_order
 not "has more Gs at a time than ThreadSanitizer has threads (8128)" thread -- guards guards_required steal
 not "reads what is left on a stack below its own frame" address thread valgrind -- wipe
