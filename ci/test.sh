@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all suites, or the named ones (ci/test.sh c-debug python), and ends with a table of their counts; what failed is
-# said once more below it, for whoever sees only the end of a long output.
+# said once more below it, where a reader of the last lines finds it.
 # GMX_NO_SKIP=1 makes each skipped test a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."

@@ -62,7 +62,7 @@ static void serve(struct part *parts, int n) {
 /* end */
 
 /* example: gmx_trace_log gmx_trace_is_on */
-// A line for each thousandth row; nothing is formatted while nobody records.
+// A line for each thousandth row; nothing is formatted while no trace is on.
 static void note(uint64_t task, long rows) {
   if (rows % 1000 != 0 || !gmx_trace_is_on()) return;
   char line[40];
