@@ -2,5 +2,6 @@
 
 mod accepts;
 mod common;
+mod edits;
 mod formats;
 mod refuses;

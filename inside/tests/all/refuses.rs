@@ -6,7 +6,7 @@ use gomax_inside::raw::{NO_P, kind};
 /// One sentence, which has all these words.
 #[track_caller]
 fn says(f: &File, words: &[&str]) {
-    let refused = f.refused();
+    let refused = f.refusals();
     assert_eq!(refused.len(), 1, "{refused:#?}");
     for word in words {
         assert!(refused[0].contains(word), "no '{word}' in: {}", refused[0]);
@@ -72,7 +72,7 @@ fn a_doubled_wake_up() {
     let mut f = File::new(3);
     f.create(0, 0, 7).start(0, 0, 7, 1).block(0, 0, 7).unblock(1, 1, 7, 2).unblock(2, 2, 7, 3).start(0, 0, 7, 4);
     // (the second M that readies it, and the start that comes after its number)
-    let refused = f.refused();
+    let refused = f.refusals();
     assert!(refused[0].starts_with("M2, record 0 (UNBLOCK G7 P2 seq 3): it readies G7 a second time"), "{refused:#?}");
     let mut f = File::new(3);
     f.create(0, 0, 7).start(0, 0, 7, 1).block(0, 0, 7).unblock(1, 1, 7, 2).unblock(2, 2, 7, 2).start(0, 0, 7, 3);
@@ -101,6 +101,9 @@ fn a_g_that_is_created_twice() {
     let mut f = File::new(2);
     f.create(0, 0, 7).create(1, 1, 7);
     says(&f, &["M1, record 0 (CREATE G7 P1)", "it creates G7, which there is already"]);
+    let mut f = File::new(2);
+    f.create(0, 0, 7).put(1, kind::FOREIGN_IN, NO_P, 0, 7, 777);
+    says(&f, &["M1, record 0 (FOREIGN_IN G7 thread 777)", "G7 comes in, and there is a G7 already"]);
 }
 
 #[test]
@@ -147,7 +150,7 @@ fn a_p_that_is_taken_although_it_stayed() {
     f.create(0, 0, 7).start(0, 0, 7, 1).enter(0, 0, 5, 7).exit(0, 0, 7).steal(1, 0, 6, 0).stop(0, 0, 7);
     // (as the clocks have it, the thief comes before the end)
     f.ms[1].1[0].time -= 1500;
-    let refused = f.refused();
+    let refused = f.refusals();
     assert_eq!(refused.len(), 1, "{refused:#?}");
     assert!(refused[0].contains("M0, record 3 (SYS_END G7 P0): it names P0, and its thread has no P"), "{refused:#?}");
 }
@@ -163,11 +166,72 @@ fn a_thief_that_names_another_victim() {
 fn a_p_that_is_seized_from_a_g_that_blocks() {
     let mut f = File::new(2);
     f.create(0, 0, 7).start(0, 0, 7, 1).enter(0, 0, 5, 7).exit(0, 0, 7).seize(1, 0, 7, 7, 0).block(0, 0, 7);
-    let refused = f.refused();
+    let refused = f.refusals();
     assert!(
         refused.iter().any(|r| r.contains("P0") && r.contains("M1, record 0 (SEIZE G7 P0 seq 7 from M0)")),
         "{refused:#?}"
     );
+}
+
+#[test]
+fn a_p_that_is_seized_from_another_g() {
+    let mut f = File::new(2);
+    f.create(0, 0, 7).start(0, 0, 7, 1).seize(1, 0, 7, 8, 0);
+    says(&f, &["M1, record 0 (SEIZE G8 P0 seq 7 from M0)", "it takes P0 from G8, and M0 has G7, and has no further"]);
+    let mut f = File::new(1);
+    f.create(0, 0, 7).start(0, 0, 7, 1).seize(0, 0, 7, 7, 0);
+    says(&f, &["M0, record 2 (SEIZE G7 P0 seq 7 from M0)", "M0 runs G7, and takes it from itself"]);
+}
+
+#[test]
+fn a_p_that_is_taken_although_it_is_idle() {
+    let mut f = File::new(2);
+    f.proc_start(0, 0, 1).proc_stop(0, 0).steal(1, 0, 2, 0);
+    says(
+        &f,
+        &["M1, record 0 (PROC_STEAL P0 seq 2 from M0)", "it takes P0 out of a syscall; P0 is idle since record 1"],
+    );
+}
+
+#[test]
+fn a_p_that_is_started_although_it_is_in_a_syscall() {
+    let mut f = File::new(2);
+    f.create(0, 0, 7).start(0, 0, 7, 1).enter(0, 0, 5, 7).proc_start(1, 0, 6);
+    says(
+        &f,
+        &["M1, record 0 (PROC_START P0 seq 6)", "it starts P0, which no record has taken; P0 is in a syscall on M0"],
+    );
+}
+
+#[test]
+fn a_g_in_a_syscall_that_spawns() {
+    let mut f = File::new(1);
+    f.create(0, 0, 7).start(0, 0, 7, 1).enter(0, 0, 5, 7).create(0, 0, 8);
+    says(&f, &["M0, record 3 (CREATE G8 P0)", "it creates G8, and G7 of its thread is in a syscall"]);
+}
+
+#[test]
+fn a_syscall_that_ends_with_another_p() {
+    let mut f = File::new(1);
+    f.create(0, 0, 7).start(0, 0, 7, 1).enter(0, 0, 5, 7).proc_stop(0, 0).proc_start(0, 1, 3).exit(0, 1, 7);
+    says(&f, &["M0, record 5 (SYS_END G7 P1)", "G7 returns from its syscall with P1, which is running"]);
+}
+
+/// The P that a record names would tell these apart first.
+#[test]
+fn a_record_that_names_no_p() {
+    let mut f = File::new(2);
+    f.create(0, 0, 7).put(1, kind::CREATE, NO_P, 0, 8, 0);
+    says(&f, &["M1, record 0 (CREATE G8)", "it creates G8, and its thread has no P"]);
+    let mut f = File::new(2);
+    f.create(0, 0, 7).put(1, kind::START, NO_P, 1, 7, 0);
+    says(&f, &["M1, record 0 (START G7 seq 1)", "it starts G7, and its thread has no P"]);
+    let mut f = File::new(1);
+    f.create(0, 0, 7).start(0, 0, 7, 1).proc_stop(0, 0).put(0, kind::STOP, NO_P, 0, 7, 1);
+    says(&f, &["M0, record 3 (STOP G7 'yield')", "its thread has G7, and no P"]);
+    let mut f = File::new(1);
+    f.create(0, 0, 7).start(0, 0, 7, 1).enter(0, 0, 5, 7).proc_stop(0, 0).put(0, kind::SYS_END, NO_P, 0, 7, 0);
+    says(&f, &["M0, record 4 (SYS_END G7)", "G7 returns from its syscall with the P, and its thread has none"]);
 }
 
 #[test]
@@ -207,7 +271,7 @@ fn a_circle() {
     f.proc_start(1, 1, 5);
     // M0 starts G8 with the number after M1's, M1 starts G7 with the number after M0's
     f.start(0, 0, 8, 3).unblock(0, 0, 7, 2).start(1, 1, 7, 3).unblock(1, 1, 8, 1).unblock(1, 1, 8, 2);
-    let refused = f.refused();
+    let refused = f.refusals();
     assert_eq!(refused.len(), 1, "{refused:#?}");
     assert!(refused[0].starts_with("each waits for the next: "), "{refused:#?}");
     assert!(
