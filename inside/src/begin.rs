@@ -92,7 +92,7 @@ fn misplaced(trace: &Trace, from: &[usize]) -> Option<u64> {
             }
             match step.event {
                 Event::GoStart { g, seq } => own[m].0 = Some((g, seq)),
-                Event::GoStop | Event::GoBlock | Event::GoDestroy | Event::SyscallEndBlocked => own[m].0 = None,
+                Event::GoStop { .. } | Event::GoBlock | Event::GoDestroy | Event::SyscallEndBlocked => own[m].0 = None,
                 Event::ProcStart { p, seq } => own[m].1 = Some((p, seq)),
                 Event::SyscallBegin { seq } if step.p != NO_P => own[m].1 = Some((step.p, seq)),
                 Event::ProcStop => own[m].1 = None,
@@ -109,7 +109,7 @@ fn misplaced(trace: &Trace, from: &[usize]) -> Option<u64> {
             wrong |= step.numbers_p().is_some_and(|(p, seq)| ps.get(&p).is_some_and(|n| distance(*n, seq) <= 0));
             // It ran when the cut came, and its end stays; what came after that end must stay, too.
             match step.event {
-                Event::GoStop | Event::GoBlock | Event::SyscallEndBlocked => {
+                Event::GoStop { .. } | Event::GoBlock | Event::SyscallEndBlocked => {
                     if let Some((g, seq)) = g_open.take() {
                         wrong |= step.g == g && gs.get(&g).is_some_and(|n| distance(seq, *n) > 0);
                     }

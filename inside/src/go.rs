@@ -426,7 +426,7 @@ impl Writer<'_> {
                 self.generation.event(thread, ts, ev::GO_START, &[g, seq]);
                 self.label(ts, m, g);
             }
-            Event::GoStop => {
+            Event::GoStop { .. } => {
                 let why = self.generation.string(raw::stop::text(record.aux));
                 let stack = self.stack(0, own);
                 self.generation.event(thread, ts, ev::GO_STOP, &[why, stack]);

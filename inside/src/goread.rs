@@ -296,7 +296,7 @@ fn event(number: u8, args: [u64; 4]) -> Result<Event, String> {
         ev::GO_START => Event::GoStart { g: a, seq },
         ev::GO_DESTROY => Event::GoDestroy,
         ev::GO_DESTROY_SYSCALL => Event::GoDestroySyscall,
-        ev::GO_STOP => Event::GoStop,
+        ev::GO_STOP => Event::GoStop { held: false },
         ev::GO_BLOCK => Event::GoBlock,
         ev::GO_UNBLOCK => Event::GoUnblock { g: a, seq },
         ev::SYSCALL_BEGIN => Event::SyscallBegin { seq: a as u32 },

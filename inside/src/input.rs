@@ -326,7 +326,7 @@ impl Source for Trace {
             kind::CREATE_WAITING => Event::GoCreateBlocked { g },
             kind::START => Event::GoStart { g, seq },
             kind::DESTROY => Event::GoDestroy,
-            kind::STOP => Event::GoStop,
+            kind::STOP => Event::GoStop { held: aux == raw::stop::HELD },
             kind::BLOCK => Event::GoBlock,
             kind::UNBLOCK => Event::GoUnblock { g, seq },
             kind::SYS_BEGIN => Event::SyscallBegin { seq },

@@ -121,7 +121,10 @@ pub enum Event {
         g: Goid,
         seq: u32,
     },
-    GoStop,
+    /// `held`: its thread is held in the middle of the host's code, and may continue it without a P.
+    GoStop {
+        held: bool,
+    },
     GoBlock,
     GoDestroy,
     GoDestroySyscall,
@@ -167,7 +170,7 @@ impl Event {
         use Event::*;
         matches!(
             self,
-            GoStop
+            GoStop { .. }
                 | GoBlock
                 | GoDestroy
                 | GoDestroySyscall
@@ -191,7 +194,7 @@ impl Event {
                 | GoCreate { .. }
                 | GoCreateBlocked { .. }
                 | GoStart { .. }
-                | GoStop
+                | GoStop { .. }
                 | GoBlock
                 | GoDestroy
                 | SyscallBegin { .. }
@@ -283,6 +286,8 @@ pub struct GState {
     pub since: Place,
     regions: Vec<(u64, u64)>,
     stops: bool,
+    /// It has lost its P in the middle of the host's code: its thread may continue it without one while it is runnable.
+    in_host: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -364,7 +369,10 @@ impl Machine {
     }
 
     pub fn set_g(&mut self, g: Goid, status: GStatus, on: Option<Thread>, seq: u32, since: Place) {
-        let state = GState { status, on: on.unwrap_or(0), seq, since, regions: Vec::new(), stops: false };
+        // (what came before the trace is not known)
+        let in_host = since == BEGIN && status == GStatus::Syscall;
+        let on_thread = on.unwrap_or(0);
+        let state = GState { status, on: on_thread, seq, since, regions: Vec::new(), stops: false, in_host };
         self.gs.insert(g, state);
         if let (GStatus::Running | GStatus::Syscall, Some(on)) = (status, on) {
             self.ms[on].g = Some(g);
@@ -392,10 +400,10 @@ impl Machine {
         use Event::*;
         let has = self.ms[m];
         let here = (m, at);
-        // It was held, and is runnable: this tells nothing new.
+        // It was runnable in the middle of the host's code, which continued without a P: this tells nothing new.
         if step.event == SyscallEndBlocked
             && has.g.is_none()
-            && self.gs.get(&step.g).is_some_and(|gp| gp.status == GStatus::Runnable && gp.on == m)
+            && self.gs.get(&step.g).is_some_and(|gp| gp.status == GStatus::Runnable && gp.on == m && gp.in_host)
         {
             return Ok(None);
         }
@@ -497,7 +505,7 @@ impl Machine {
                 let Some(gp) = gp.filter(|_| after(victim).is_none_or(|s| comes_back(&s))) else {
                     return Ok(Some(Wait::M(victim)));
                 };
-                (gp.status, gp.since) = (GStatus::Syscall, here);
+                (gp.status, gp.since, gp.in_host) = (GStatus::Syscall, here, true);
                 (pp.status, pp.seq, pp.since) = (PStatus::Idle, seq, here);
                 self.ms[victim].p = None;
             }
@@ -544,14 +552,15 @@ impl Machine {
                 (gp.status, gp.on, gp.seq, gp.since) = (GStatus::Running, m, seq, here);
                 self.ms[m].g = Some(g);
             }
-            GoStop | GoBlock | GoDestroy => {
+            GoStop { .. } | GoBlock | GoDestroy => {
                 let g = self.running(m)?;
                 if let GoDestroy = step.event {
                     self.gs.remove(&g);
                 } else {
                     let gp = self.gs.get_mut(&g).expect("a thread has a G that is known");
-                    gp.status = if step.event == GoStop { GStatus::Runnable } else { GStatus::Waiting };
-                    gp.since = here;
+                    let stops = matches!(step.event, GoStop { .. });
+                    gp.status = if stops { GStatus::Runnable } else { GStatus::Waiting };
+                    (gp.since, gp.in_host) = (here, step.event == GoStop { held: true });
                 }
                 self.ms[m].g = None;
             }
@@ -570,7 +579,7 @@ impl Machine {
                 }
                 (pp.status, pp.seq, pp.since) = (PStatus::Syscall, seq, here);
                 let gp = self.gs.get_mut(&g).expect("a thread has a G that is known");
-                (gp.status, gp.since) = (GStatus::Syscall, here);
+                (gp.status, gp.since, gp.in_host) = (GStatus::Syscall, here, false);
             }
             SyscallEnd => {
                 let g = self.in_syscall(m)?;

@@ -212,7 +212,7 @@ impl<F: FnMut(Item)> Picture<'_, F> {
                     (self.put)(Item::ArrowTo { row: here, ts, id });
                 }
             }
-            Event::GoStop => {
+            Event::GoStop { .. } => {
                 self.step(GStatus::Running, GStatus::Runnable);
                 let why = raw::stop::text(self.trace.get(m, at).aux);
                 self.rest(ts, m, p, why);

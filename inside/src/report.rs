@@ -88,7 +88,7 @@ pub fn sums(trace: &Trace, mut begin: Begin) -> Result<Sums, Vec<Refusal>> {
         let mut ready = |g: Goid| _ = runnable.insert(g, (now, seen.at));
         match seen.step.event {
             Event::GoCreate { g } | Event::CreateOutside { g } => ready(g),
-            Event::GoStop => seen.before.g.into_iter().for_each(&mut ready),
+            Event::GoStop { .. } => seen.before.g.into_iter().for_each(&mut ready),
             Event::SyscallEndBlocked => seen.before.g.into_iter().for_each(&mut ready),
             Event::GoUnblock { g, .. } => {
                 ready(g);

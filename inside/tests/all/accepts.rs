@@ -110,6 +110,15 @@ fn a_held_g_goes_on() {
     f.passes();
 }
 
+/// A G that has lost its P to a thief is held before it is back, and continues without a P.
+#[test]
+fn a_g_without_a_p_is_held() {
+    let mut f = File::new(2);
+    f.create(0, 0, 2).start(0, 0, 2, 1).seize(1, 0, 6, 2, 0).proc_start(1, 0, 7).exit_blocked(0, 2);
+    f.exit_blocked(0, 2).proc_start(0, 1, 1).start(0, 1, 2, 2).destroy(0, 1, 2);
+    f.passes();
+}
+
 /// The last records may rest on others that are not there.
 #[test]
 fn a_tail_that_hangs_in_the_air() {

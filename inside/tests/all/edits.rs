@@ -128,11 +128,14 @@ fn each_rule_refuses_an_edit() {
 
 #[test]
 fn what_comes_twice_is_refused() {
-    // Nothing rests on these. Of SYS_BLOCKED the second one may be that of a G that was held.
-    let harmless = [kind::SYS_BLOCKED, kind::PROCS, kind::LOG, kind::TASK_END, kind::REGION_BEGIN, kind::REGION_END];
+    // Nothing rests on these.
+    let harmless = [kind::PROCS, kind::LOG, kind::TASK_END, kind::REGION_BEGIN, kind::REGION_END];
     for edit in edits(&whole()).iter().filter(|edit| edit.how == How::Doubled) {
         let record = edit.file.ms[edit.m].1[edit.at];
+        // The G on M2 has lost its P to a SEIZE, so it may be held, continue without a P, and be back once more.
+        let may_come_again = record.kind() == kind::SYS_BLOCKED && edit.m == 2;
         let refusals = edit.file.refusals();
-        assert_eq!(refusals.is_empty(), harmless.contains(&record.kind()), "M{} {}: {refusals:?}", edit.m, edit.at);
+        let passes = may_come_again || harmless.contains(&record.kind());
+        assert_eq!(refusals.is_empty(), passes, "M{} {}: {refusals:?}", edit.m, edit.at);
     }
 }

@@ -136,6 +136,17 @@ fn a_p_that_is_taken_without_a_number_and_lost() {
 }
 
 #[test]
+fn a_syscall_that_ends_twice_without_its_p() {
+    let mut f = File::new(2);
+    f.create(0, 0, 7).start(0, 0, 7, 1).enter(0, 0, 5, 7).steal(1, 0, 6, 0).exit_blocked(0, 7).exit_blocked(0, 7);
+    says(&f, &["M0, record 4 (SYS_BLOCKED G7)", "it names G7, and its thread has no G"]);
+    // only a G that was held may run without a P
+    let mut f = File::new(1);
+    f.create(0, 0, 7).start(0, 0, 7, 1).stop(0, 0, 7).exit_blocked(0, 7);
+    says(&f, &["M0, record 3 (SYS_BLOCKED G7)", "it names G7, and its thread has no G"]);
+}
+
+#[test]
 fn a_p_that_is_taken_although_it_stayed() {
     let mut f = File::new(2);
     f.create(0, 0, 7)
