@@ -114,6 +114,13 @@ impl Trace {
             trace.section(tag, &bytes[at..end], at)?;
             at = end;
         }
+        // It would begin after its end.
+        if let Some(m) = trace.ms.iter().find(|m| m.row.lost_before > trace.header.ended.ticks) {
+            let id = m.row.id;
+            return Err(format!(
+                "nothing is left: the ring of M{id} was overwritten while it was copied; make rings larger"
+            ));
+        }
         trace.bytes = bytes;
         Ok(trace)
     }

@@ -146,4 +146,8 @@ fn other_files_are_told_apart() {
     let mut other = good.clone();
     other[8] = 9;
     assert_eq!(error(&other), "its format is 9, and this program reads 1");
+    let mut overwritten = whole();
+    overwritten.forget(2, 0);
+    overwritten.ms[2].0.lost_before = overwritten.trace().header.ended.ticks + 1;
+    assert!(error(&overwritten.bytes()).starts_with("nothing is left: the ring of M2 was overwritten"));
 }

@@ -92,7 +92,8 @@ impl File {
         let lost = records.len() - keep;
         row.written = records.len() as u64;
         records.drain(..lost);
-        row.lost_before = records.first().map_or(self.now + 1, |r| r.time);
+        // (the time of a TEXT is text)
+        row.lost_before = records.iter().find(|r| r.kind() != kind::TEXT).map_or(self.now + 1, |r| r.time);
         self
     }
 
