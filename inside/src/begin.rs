@@ -3,8 +3,9 @@
 //! # The cut
 //! Each ring has lost its oldest records, and each begins at another time. The trace begins at the latest of these
 //! times: the cut. From there on every record is there. The records before it are left out, but looked at once: times
-//! of two threads may differ a little, so a record may be left out although an earlier one of the same G stays. Then
-//! the cut moves up.
+//! of two threads may differ a little, so a record may be left out although an earlier one of the same G stays. And a
+//! thief writes that it has taken a P after it took it, so the victim's next record may be left out although the theft
+//! stays. Then the cut moves up.
 //!
 //! # The state at the cut
 //! No list tells it, but the first record of each G and P does: a G that starts was runnable, a G that is readied
@@ -18,7 +19,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::input::Trace;
 use crate::order::{
-    BEGIN, Event, GStatus, Goid, Has, Machine, NO_G, NO_P, PStatus, Pid, Refusal, Seen, Source, Thread, distance, order,
+    BEGIN, Event, GStatus, Goid, Has, Machine, NO_G, NO_P, PStatus, Pid, Refusal, Seen, Source, Step, Thread, distance,
+    order,
 };
 use crate::raw;
 
@@ -81,7 +83,10 @@ fn misplaced(trace: &Trace, from: &[usize]) -> Option<u64> {
     };
     // What is left out. The last start of each G on its thread, and the last number of each P there, too.
     let mut own: Vec<Own> = vec![(None, None); from.len()];
+    // The P that each thread has then; None if nothing tells.
+    let mut had: Vec<Option<Option<Pid>>> = vec![None; from.len()];
     for m in 0..trace.threads() {
+        let mut has_taken_one = false;
         for at in 0..from[m] {
             let step = trace.step(m, at);
             if let Some((g, seq)) = step.numbers_g() {
@@ -98,15 +103,23 @@ fn misplaced(trace: &Trace, from: &[usize]) -> Option<u64> {
                 Event::ProcStop => own[m].1 = None,
                 _ => {}
             }
+            if let Some(p) = p_after(m, &step, has_taken_one) {
+                had[m] = Some(p);
+                has_taken_one = matches!(step.event, Event::ProcStart { .. });
+            }
         }
     }
     let mut latest = None;
+    let mut first_of: HashMap<Pid, Numbers> = HashMap::new();
     for m in 0..trace.threads() {
         let (mut g_open, mut p_open) = own[m];
         for at in from[m]..trace.len(m) {
             let step = trace.step(m, at);
             let mut wrong = step.numbers_g().is_some_and(|(g, seq)| gs.get(&g).is_some_and(|n| distance(*n, seq) <= 0));
-            wrong |= step.numbers_p().is_some_and(|(p, seq)| ps.get(&p).is_some_and(|n| distance(*n, seq) <= 0));
+            if let Some((p, seq)) = step.numbers_p() {
+                wrong |= ps.get(&p).is_some_and(|n| distance(*n, seq) <= 0);
+                note_p(&mut first_of, p, seq, &step);
+            }
             // It ran when the cut came, and its end stays; what came after that end must stay, too.
             match step.event {
                 Event::GoStop { .. } | Event::GoBlock | Event::SyscallEndBlocked => {
@@ -128,7 +141,28 @@ fn misplaced(trace: &Trace, from: &[usize]) -> Option<u64> {
             }
         }
     }
+    for (&p, first) in &first_of {
+        if let Event::ProcSteal { victim, .. } | Event::Seize { victim, .. } = first.event
+            && had.get(victim).is_some_and(|had| had.is_some_and(|had| had != Some(p)))
+        {
+            latest = latest.max(Some(first.at));
+        }
+    }
     latest
+}
+
+/// The P that the thread has after this record of it. None: the record does not tell. `has_taken_one`: its last record
+/// that told was the start of a P.
+fn p_after(m: Thread, step: &Step, has_taken_one: bool) -> Option<Option<Pid>> {
+    use Event::*;
+    match step.event {
+        ProcStart { p, .. } => Some(Some(p)),
+        ProcSteal { victim, .. } if victim == m => Some(None),
+        ProcStop | GoDestroySyscall => Some(None),
+        // It has lost the P with which it went, and perhaps got another one.
+        SyscallEndBlocked => (!has_taken_one).then_some(None),
+        _ => (step.event.has_p() && step.p != NO_P).then_some(Some(step.p)),
+    }
 }
 
 fn state(trace: &Trace, cut: u64, from: Vec<usize>) -> Begin {
@@ -158,9 +192,7 @@ fn state(trace: &Trace, cut: u64, from: Vec<usize>) -> Begin {
                 note(&mut gs, g, seq, step.event, step.ts);
             }
             if let Some((p, seq)) = step.numbers_p() {
-                // A seizure takes two numbers.
-                let low = if let Event::Seize { .. } = step.event { seq.wrapping_sub(1) } else { seq };
-                note(&mut ps, p, low, step.event, step.ts);
+                note_p(&mut ps, p, seq, &step);
             }
             if !g_known {
                 use Event::*;
@@ -266,6 +298,12 @@ fn state(trace: &Trace, cut: u64, from: Vec<usize>) -> Begin {
     begin.known_g.sort_unstable();
     begin.known_p.sort_unstable();
     begin
+}
+
+fn note_p(all: &mut HashMap<Pid, Numbers>, p: Pid, seq: u32, step: &Step) {
+    // A seizure takes two numbers.
+    let low = if let Event::Seize { .. } = step.event { seq.wrapping_sub(1) } else { seq };
+    note(all, p, low, step.event, step.ts);
 }
 
 fn note<K: std::hash::Hash + Eq>(all: &mut HashMap<K, Numbers>, key: K, seq: u32, event: Event, at: u64) {

@@ -83,6 +83,30 @@ fn rings_that_forget() {
     }
 }
 
+/// A thief takes a P before it writes so. Its victim may be back before that record, and the trace begin between both.
+#[test]
+fn a_theft_that_is_written_late() {
+    let mut f = File::new(2);
+    f.create(0, 0, 2).start(0, 0, 2, 1).enter(0, 0, 5, 2).exit_blocked(0, 2);
+    let back = f.now;
+    f.steal(1, 0, 6, 0).proc_start(0, 1, 9).start(0, 1, 2, 2).proc_start(1, 0, 7).proc_stop(1, 0);
+    assert_eq!(f.passes(), 9);
+    // the victim has another P
+    f.passes_last(Some(f.trace().header.ended.ticks - back - 1));
+    // the ring has lost when the syscall began
+    f.ms[0].1.drain(..3);
+    f.ms[0].0.written = 6;
+    f.ms[0].0.lost_before = back;
+    f.passes_last(Some(f.trace().header.ended.ticks - back - 1));
+    // it came from the code of the host
+    let mut f = File::new(2);
+    f.create(0, 0, 2).start(0, 0, 2, 1).exit_blocked(0, 2);
+    let back = f.now;
+    f.seize(1, 0, 6, 2, 0).proc_start(0, 1, 9).start(0, 1, 2, 2).proc_start(1, 0, 7).proc_stop(1, 0);
+    assert_eq!(f.passes(), 8);
+    f.passes_last(Some(f.trace().header.ended.ticks - back - 1));
+}
+
 /// A G that waits all the time is known by the table alone; a G that runs all the time by its thread.
 #[test]
 fn gs_without_records() {
