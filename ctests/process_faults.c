@@ -39,7 +39,7 @@ static void no_more_processes(void) {
   gmx_process_opts opts = shell("exec cat", argv);
   pipe_at(&opts, 0, &in);
   pipe_at(&opts, 1, &out);
-  EXITED(child_end_of(child_of("exit 1")), 1); /* what is made once is made */
+  says("echo text", "text\n"); /* what is made once is made */
   long before = open_fds();
   store(&refused, 0);
   store(&no_process, 1);
