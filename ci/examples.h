@@ -213,6 +213,16 @@ void show(void *text);
 extern int64_t latency, limit;
 #endif
 
+#ifdef EXAMPLE_gmx_trace_task_begin
+void read_file(void);
+#endif
+
+#ifdef EXAMPLE_gmx_trace_log
+#include <stdio.h>
+extern uint64_t task;
+extern int rows;
+#endif
+
 #ifdef EXAMPLE_gmx_host_fd
 void watch(int fd, void (*fn)(void *loop, int fd));
 void on_readable(void *loop, int fd);

@@ -5036,7 +5036,7 @@ GMX_API bool gmx_trace_is_on(void);
  *     uint64_t task;
  *     gmx_trace_task_begin("GET /index.html", 0, &task);
  *     gmx_trace_region_begin(task, "read the file");
- *     // ...
+ *     read_file();
  *     gmx_trace_region_end();
  *     gmx_trace_task_end(task);
  *
