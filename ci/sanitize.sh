@@ -54,7 +54,7 @@ not "forks among threads, for which the sanitizer is not made: in the child its 
 not "forks a thousand times, and each time all that valgrind has is copied" valgrind -- fork
 not "is about what happens at once: valgrind runs one thread at a time" valgrind -- barrier chan_cancel fuzz procs random \
   safepoint sched_order steal stop_barrier_syscall timers_ps world_lock
-not "waits for threads that run beside one that computes: under valgrind, which runs one at a time, each turn takes minutes" \
+not "waits for threads beside one that computes: valgrind runs one at a time, and each turn takes minutes" \
   valgrind -- deaf hog_eintr hog_kinds hog_locks hog_malloc hog_many hog_reports hog_state hog_throws
 not "takes turns by the million: minutes with an instrumented library, and what it asks has nothing to do with memory" thread -- sched_order
 not "has more Gs at a time than ThreadSanitizer has threads (8128)" thread -- guards guards_required steal

@@ -107,8 +107,11 @@ suite httpd examples/httpd/check.sh
 # recap NAME: what the suite said about its failures; its last lines where none looks like one
 recap() {
   printf '\n== what failed in %s\n' "$1"
-  awk '/FAILED|FAIL:|^error|panicked at|^ERROR:|skipped, and/ { left = 15 } left > 0 { left--; if (++n <= 60) print substr($0, 1, 300) }
-       { last[NR % 15] = $0 } END { if (!n) for (i = NR - 14; i <= NR; i++) if (i > 0) print substr(last[i % 15], 1, 300) }' "$logs/$1"
+  awk '
+    /FAILED|FAIL:|^error|panicked at|^ERROR:|skipped, and/ { left = 15 }
+    left > 0 { left--; if (++n <= 60) print substr($0, 1, 300) }
+    { last[NR % 15] = substr($0, 1, 300) }
+    END { if (!n) for (i = NR - 14; i <= NR; i++) if (i > 0) print last[i % 15] }' "$logs/$1"
 }
 
 printf '\n%-10s %7s %7s %8s %8s\n' suite passed failed skipped seconds
