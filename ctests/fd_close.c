@@ -333,7 +333,7 @@ static void a_shutdown_waits_for_readers_and_handles_outlive_it(void) {
   for (int i = 0; i < 3; i++) {
     spin_until(gmx_num_g() == 0);
     end_runtime();
-    spin_until(only_threads(1));
+    await_threads(1);
     start_runtime(2, 0);
     s = (struct fd_state){.p = pair.p[0], .far = pair.fd[1]};
     gmx_status fd = gmx_poll_fd(s.p);

@@ -55,7 +55,7 @@ CHECK_UNUSED static void as_main(void (*fn)(void)) { CHECK_OK(gmx_main(gs_calls,
 CHECK_UNUSED static void ends_clean(void) {
   spin_until(gmx_num_g() == 0);
   end_runtime();
-  spin_until(only_threads(1));
+  await_threads(1);
 }
 
 /* ---- Gs ---- */

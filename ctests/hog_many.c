@@ -112,7 +112,7 @@ static void a_runtime_begins_again_after_hogs(void) {
     CHECK_EQ(load(&count), 4);
     CHECK_EQ(gmx_num_g(), 0);
   }
-  spin_until(only_threads(1));
+  await_threads(1);
 }
 
 int main(void) {

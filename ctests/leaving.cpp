@@ -137,7 +137,7 @@ static void destructors_call_the_library(void *) {
     CHECK_OK(gmx_shutdown(30 * SECONDS));
     CHECK_CMP(destroyed.load(), >=, 4);
     CHECK_EQ(keyed.load(), destroyed.load());
-    spin_until(only_threads(1));
+    await_threads(1);
   }
 }
 
@@ -170,7 +170,7 @@ static void an_end_that_takes_long(void *) {
   CHECK_STATUS(gmx_shutdown(0), GMX_ETIMEDOUT);
   may_end = true;
   CHECK_OK(gmx_shutdown(30 * SECONDS));
-  spin_until(only_threads(1));
+  await_threads(1);
   CHECK_OK(gmx_shutdown(0));
   /* Or by the next call that needs a runtime. */
   may_end = began = false;
@@ -180,7 +180,7 @@ static void an_end_that_takes_long(void *) {
   may_end = true;
   spin_until(gmx_spawn(nothing, nullptr) == GMX_OK);
   CHECK_OK(gmx_shutdown(30 * SECONDS));
-  spin_until(only_threads(1));
+  await_threads(1);
 }
 
 static void *shuts_down(void *status) {
@@ -206,7 +206,7 @@ static void several_end_it(void *) {
       CHECK_OK(status[i]);
     }
     began = false;
-    spin_until(only_threads(1));
+    await_threads(1);
   }
 }
 
@@ -214,7 +214,7 @@ static void several_end_it(void *) {
 
 static void ends_known(things &t) {
   ends_things(t);
-  spin_until(only_threads(1));
+  await_threads(1);
 }
 
 static void no_runtime_is_started(void *) {
@@ -233,7 +233,7 @@ static void no_runtime_is_started(void *) {
   CHECK_OK(gmx_waitgroup_done(&group));
   CHECK_OK(gmx_cond_signal(&cond));
   CHECK_OK(gmx_cond_broadcast(&cond));
-  spin_until(only_threads(1));
+  await_threads(1);
   gmx_config config; /* and it can still be configured */
   CHECK_OK(gmx_config_default(&config));
   config.maxprocs = 3;

@@ -13,7 +13,7 @@ static void starts(int32_t procs) {
   CHECK_EQ(gmx_gomaxprocs(0), procs);
 }
 
-static void nothing_runs(void) { spin_until(only_threads(1)); }
+static void nothing_runs(void) { await_threads(1); }
 
 /* ---- start ---- */
 
@@ -433,7 +433,7 @@ static void threads_outlive_the_runtime(void) {
       store(&v.turn, life);
       spin_until(load(&v.visits) == 2 * life);
       CHECK_OK(gmx_shutdown(GMX_FOREVER));
-      spin_until(only_threads(2));
+      await_threads(2);
     }
     if (round % 2) CHECK_OK(gmx_init(NULL));
     store(&v.stop, 1);

@@ -81,7 +81,7 @@ static void a_look_starts_nothing(void) {
   struct text text = read_text();
   CHECK_EQ(strtoull(behind(&text, "gomax_procs"), NULL, 10), 0);
   free(text.bytes);
-  CHECK(only_threads(1));
+  await_threads(1);
 }
 
 /* ---- the table ---- */
@@ -417,7 +417,7 @@ static void a_look_after_the_end_starts_nothing(void) {
   uint64_t created = value("gomax_goroutines_created_total");
   CHECK_CMP(created, >, 0);
   looks(NULL);
-  CHECK(only_threads(1));
+  await_threads(1);
 }
 
 int main(void) {

@@ -1,7 +1,7 @@
 /*
  * Threads of the host: thread_start, thread_join and join_threads; on_thread runs a function on a new one; thread_nap
  * blocks the calling one, thread_raise sends it a signal, and thread_id is its number. thread_ids, thread_state,
- * count_threads and only_threads tell of all threads of the process.
+ * count_threads and await_threads tell of all threads of the process.
  */
 #ifndef GOMAX_THREAD_H
 #define GOMAX_THREAD_H
@@ -129,13 +129,16 @@ CHECK_UNUSED static int count_workers(void) {
 }
 #endif
 
-/* Whether the process has these threads of the host, and no others. A joined thread may be listed a little longer. */
-CHECK_UNUSED static bool only_threads(int n) {
+/*
+ * Waits until the process has these threads of the host, and no others. A test may not look once instead: a thread that
+ * was joined is listed a little longer.
+ */
+CHECK_UNUSED static void await_threads(int n) {
 #ifdef __SANITIZE_THREAD__
   (void)n; /* it has threads of its own, and more of them in a child of fork */
-  return count_workers() == 0;
+  spin_until(count_workers() == 0);
 #else
-  return count_threads() == n;
+  spin_until(count_threads() == n);
 #endif
 }
 

@@ -14,7 +14,7 @@ static void starts_nothing(void) {
   CHECK_EQ(gmx_sema_waiters(&sema), 0);
   CHECK_EQ(gmx_mutex_waiters(&m), 0);
   CHECK_EQ(gmx_num_g(), 0);
-  CHECK(only_threads(1));
+  await_threads(1);
 }
 
 static void wrong_pointers(void) {
