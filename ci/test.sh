@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs all suites, or the named ones (ci/test.sh c-debug python), and ends with a table of their counts; what failed is
 # said once more below it, where a reader of the last lines finds it.
-# GMX_NO_SKIP=1 makes each skipped test a failure.
+# GMX_NO_SKIP=1 makes each skipped test a failure. The table has the CPU time beside the time: a suite with much less of
+# it than two processors give has waited.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,10 +17,13 @@ wanted=("$@")
 rows=() broken=()
 passed=0 failed=0 skipped=0
 
+# cpu: the hundredths of a CPU second that ended children have used
+cpu() { awk '{ sub(/.*\) /, ""); print $14 + $15 }' "/proc/$$/stat"; }
+
 # suite NAME COMMAND...: takes the counts that the suite prints, `N passed, N failed[, N skipped]` as our programs print
 # it, or cargo's `test result:` lines. A suite that prints neither counts as one test, by its exit status (77: skipped).
 suite() {
-  local name=$1 log=$logs/$1 begin=$SECONDS status counted p f s
+  local name=$1 log=$logs/$1 begin=$SECONDS cpu=$(cpu) status counted p f s
   shift
   if ((${#wanted[@]})) && [[ " ${wanted[*]} " != *" $name "* ]]; then return; fi
   printf '\n== %s: %s\n' "$name" "$*"
@@ -44,7 +48,8 @@ suite() {
     p=1
   fi
   ((f == 0)) || broken+=("$name")
-  rows+=("$(printf '%-10s %7d %7d %8d %8d' "$name" "$p" "$f" "$s" $((SECONDS - begin)))")
+  rows+=("$(printf '%-10s %7d %7d %8d %8d %8d' "$name" "$p" "$f" "$s" \
+    $((SECONDS - begin)) $((($(cpu) - cpu) / 100)))")
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
@@ -114,7 +119,7 @@ recap() {
     END { if (!n) for (i = NR - 14; i <= NR; i++) if (i > 0) print last[i % 15] }' "$logs/$1"
 }
 
-printf '\n%-10s %7s %7s %8s %8s\n' suite passed failed skipped seconds
+printf '\n%-10s %7s %7s %8s %8s %8s\n' suite passed failed skipped seconds cpu
 printf '%s\n' "${rows[@]}"
 for name in ${broken[@]+"${broken[@]}"}; do recap "$name"; done
 printf '\n%d passed, %d failed' "$passed" "$failed"
