@@ -61,7 +61,8 @@ fi
 
 oracle() { # MINUTES
   local kept=$target/inside/refused file name wanted=() status
-  declare -A untraced=([fuzz]="works in children, which end by _exit" [faults]="works in children, which end by _exit")
+  declare -A untraced=([fuzz]="works in children, which end by _exit" [faults]="works in children, which end by _exit"
+    [hog_many]="makes a ring for each of a thousand threads")
   mkdir -p "$kept"
   cat >"$work/runs_traced" <<'END'
 #!/usr/bin/env bash
