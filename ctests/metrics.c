@@ -298,6 +298,36 @@ static void stacks_are_counted(void) {
   join_all(gs, 64);
 }
 
+/* ---- from ready to run ---- */
+
+enum { CROWD = 256 * 40 };
+
+/* With one P none of the crowd starts before this one ends. Pinned, it keeps the P. */
+static void spawns_a_crowd(void *arg) {
+  (void)arg;
+  CHECK_CMP(gmx_pin(), >=, 0);
+  for (int i = 0; i < CROWD; i++) go(nothing, NULL);
+  for (int64_t until = check_now() + 5 * MS; check_now() < until;) {}
+  CHECK_OK(gmx_unpin());
+}
+
+/* One in 256 of those that a thread readies is timed, and the first of a thread. */
+static void what_is_ready_waits_for_its_turn(void) {
+  const char *latency = "gomax_sched_latency_seconds";
+  int32_t procs = gmx_gomaxprocs(1);
+  uint64_t before = value(latency), long_before = above(latency, 1 << 22), took = sum(latency);
+  int64_t begin = check_now();
+  on_g(spawns_a_crowd, NULL);
+  spin_until(gmx_num_g() == 0);
+  uint64_t n = value(latency) - before, ns = (uint64_t)(check_now() - begin);
+  CHECK_CMP(n, >=, CROWD / 256);
+  CHECK_CMP(n, <=, CROWD / 256 + 16);
+  CHECK_CMP(above(latency, 1 << 22) - long_before, >=, CROWD / 256);
+  CHECK_CMP(sum(latency) - took, >=, CROWD / 256 * 5 * MS);
+  CHECK_CMP(sum(latency) - took, <=, n * ns);
+  CHECK_EQ(gmx_gomaxprocs(procs), 1);
+}
+
 /* ---- where it may be called ---- */
 
 static gmx_status sleeps_then_keeps(void *arg, const char *bytes, size_t n) {
@@ -347,7 +377,7 @@ static void spawns(void *arg) {
 }
 
 static void counters_never_fall_and_nothing_stops(void) {
-  enum { GS = 8, LOOKS = 10000 };
+  enum { GS = 8, LOOKS = 1000 };
   gmx_g gs[2 * GS];
   uint32_t stop = 0;
   size_t n = count_metrics();
@@ -431,6 +461,7 @@ int main(void) {
   RUN(timers_are_counted_each_once);
   RUN(a_late_timer_is_late);
   RUN(a_hog_has_a_long_slice);
+  RUN(what_is_ready_waits_for_its_turn);
   RUN(goroutines_are_counted_by_state);
   RUN(stacks_are_counted);
   RUN(any_context_may_look);

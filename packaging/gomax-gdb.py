@@ -289,7 +289,7 @@ class G:
     @property
     def held(self):
         """Whether a signal holds its thread in the middle of it (src/protocol/seize.rs)."""
-        m = self.word("g_lockedm") if self.status == RUNNABLE else 0
+        m = self.word("g_lockedm") & ~1 if self.status == RUNNABLE else 0
         return m != 0 and read(m + self.r.at["m_held"], 1) != b"\0"
 
     @property

@@ -113,6 +113,7 @@ fn start(m: MRef, batch: &Batch<'_>) -> Result<()> {
     batch.open.add(m, 1).inspect_err(|_| store::unmake(m, gp))?;
     match m.p() {
         Some(pp) => {
+            m.note_ready(&gp);
             pp.put_tail(gp);
             wake::wakep(m.sched(), m);
         }

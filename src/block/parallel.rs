@@ -127,6 +127,7 @@ fn start(m: MRef, of: &Loop, begin: i64, end: i64) -> Result<()> {
     match m.p() {
         Some(pp) => {
             // Not in runnext: a thief looks there last.
+            m.note_ready(&gp);
             pp.put_tail(gp);
             wake::wakep(sched, m);
         }

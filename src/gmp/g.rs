@@ -325,8 +325,8 @@ pub struct G {
     pub(super) stack: OwnPtr<u8>,
     /// errno and the C++ exceptions in flight. Owner: its M.
     pub host: UnsafeCell<HostState>,
-    /// The M that it is locked to. Owner: its M; read by the thread that takes it from a queue.
-    pub lockedm: OwnPtr<M>,
+    /// Owner: its M, but who readies and who enters it in between; read by the thread that takes it from a queue.
+    pub lockedm: LockedM,
     pub(super) cold: &'static Cold,
     pub index: u32,
     /// How often `gmx_lock_os_thread` was called. Owner: the G.
@@ -339,6 +339,43 @@ pub struct G {
 
 #[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(crate::fiber::sanitize::Fiber::TOLD || size_of::<G>() == 128 && offset_of!(G, stack) == 64);
+
+/// The M that a G is locked to, if there is one; and whether the G is timed (gmp/latency.rs). Both in one word, because
+/// the path into every G has to ask for both.
+#[repr(transparent)]
+pub struct LockedM(OwnPtr<M>);
+
+impl LockedM {
+    const TIMED: usize = 1;
+
+    pub fn get(&self) -> *mut M {
+        self.0.get().map_addr(|at| at & !Self::TIMED)
+    }
+
+    pub fn is_null(&self) -> bool {
+        self.get().is_null()
+    }
+
+    /// For a G that runs, or does not exist yet: hence one that is not timed.
+    pub fn set(&self, m: *mut M) {
+        debug_assert!(!self.is_timed());
+        self.0.set(m);
+    }
+
+    /// Neither locked nor timed: it can be entered from the stack of another G.
+    #[inline(always)]
+    pub fn is_plain(&self) -> bool {
+        self.0.is_null()
+    }
+
+    pub fn is_timed(&self) -> bool {
+        self.0.get().addr() & Self::TIMED != 0
+    }
+
+    pub fn set_timed(&self, on: bool) {
+        self.0.set(self.get().map_addr(|at| at | usize::from(on)));
+    }
+}
 
 /// Arguments that travel with a G until it begins (block/spawn.rs). Owner: the spawner, then the G.
 #[repr(C, align(64))]
@@ -381,6 +418,8 @@ pub struct Cold {
     pub cancelable: Cancelable,
     /// While it is in the global queue and locked to its M: its turn (gmp/globq.rs). Owner: the queue.
     pub globq_turn: OwnU64,
+    /// While its latency is measured: when it became ready. Owner: who readies it, then who enters it.
+    pub ready_at: OwnI64,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
     /// The number of its last record (RECORD-2). Owner: the owner of the G.
@@ -526,7 +565,7 @@ impl G {
             asked: Asked(AtomicU32::new(0)),
             stack: OwnPtr::null(),
             host: UnsafeCell::new(HostState::NEW),
-            lockedm: OwnPtr::null(),
+            lockedm: LockedM(OwnPtr::null()),
             cold,
             index,
             locks: OwnU32::new(0),

@@ -214,6 +214,8 @@ pub struct M {
     /// The thread ends at the next turn of its loop.
     pub exiting: OwnBool,
     pub rng: crate::ds::rng::Rng,
+    /// The next G that becomes ready by this thread and is timed is this many Gs away (gmp/latency.rs).
+    pub untimed: OwnU32,
     /// Calls without success (block/vain.rs).
     pub vain: OwnU32,
     /// Its thread is held in the middle of its G.
@@ -337,6 +339,7 @@ impl M {
             chosen: OwnPtr::null(),
             exiting: OwnBool::new(false),
             rng: crate::ds::rng::Rng::new(u64::from(id) + 1),
+            untimed: OwnU32::new(1),
             vain: OwnU32::new(0),
             held: OwnBool::new(false),
             regs: OwnPtr::null(),

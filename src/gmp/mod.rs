@@ -19,6 +19,7 @@ pub mod globq;
 pub mod handles;
 pub mod hogs;
 pub mod keys;
+pub mod latency;
 #[cfg(not(any(loom, shuttle)))]
 pub mod layout;
 pub mod lock;

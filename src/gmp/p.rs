@@ -66,6 +66,8 @@ pub struct P {
     /// Its M is in a call of the host without a G, and a record says that the P is idle. Owner: the owner of the P.
     pub shown_idle: OwnBool,
     pub timers: Line<Timers>,
+    /// [`Durations::latency`].
+    pub latency: &'static Histogram,
     pub watch: Line<Watch>,
     queue_line: Line<()>,
     /// The G that runs next, in the running slice.
@@ -111,6 +113,8 @@ pub struct PStats {
 pub struct Durations {
     /// How late timers of its heap fired. Owner: the holder of the heap's lock.
     pub late: Histogram,
+    /// How long Gs were ready before they started on it (gmp/latency.rs). Owner: the owner of the P.
+    pub latency: Histogram,
 }
 
 impl Durations {
@@ -232,6 +236,7 @@ impl P {
             own_line: Line::default(),
             queue_line: Line::default(),
             timers: Line::new(Timers::new(mask, &durations.late)),
+            latency: &durations.latency,
             gfree: OwnPtr::null(),
             gfree_len: OwnU32::new(0),
             stacks_len: OwnUsize::new(0),

@@ -27,6 +27,7 @@
 use super::syscall::NoP;
 use super::{preempt, quiet, syscall, wake};
 use crate::gmp::g::{GRef, GStatus};
+use crate::gmp::latency;
 use crate::gmp::m::{Ctx, MRef};
 use crate::gmp::p::{FN, STOP};
 use crate::gmp::record;
@@ -66,6 +67,7 @@ pub fn run_on(sched: &Sched, m: MRef, gp: GRef, runs: bool) {
     }
     // Counted as a switch: otherwise the checks that are due once in so many switches would never be done on this P.
     pp.stats.switches.bump();
+    latency::note_start(pp, &gp);
     m.set_ctx(Ctx::G);
 }
 

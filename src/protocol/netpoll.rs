@@ -124,6 +124,7 @@ pub fn deliver(sched: &Sched, m: MRef, events: &mut Events) -> usize {
         probes::go_ready(gp, m);
         record::unblock(&m, gp);
         gp.set_status(GStatus::Runnable);
+        m.note_ready(&gp);
         match m.p() {
             Some(pp) => pp.put_last(gp),
             None => sched.globrunqput(gp),

@@ -79,6 +79,7 @@ use super::{lockedm, netpoll, store, syscall, thread, wake};
 use crate::fiber::host::HostState;
 use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
+use crate::gmp::latency;
 use crate::gmp::m::{Commit, Ctx, MRef, Mcall, Place};
 use crate::gmp::p::{OwnedP, PREEMPT};
 use crate::gmp::probes;
@@ -330,12 +331,12 @@ pub fn is_fair_switch(pp: &OwnedP) -> bool {
     pp.stats.switches.get().is_multiple_of(FAIR_TICK)
 }
 
-/// Makes a picked G the running one, if it can be entered from a G's stack. If not (PARK-K3, or it has no stack and the
-/// P keeps none), g0 enters it. g0 makes the stack, because there the commit of the leaving G has run: until then that
+/// Makes a picked G the running one, if it can be entered from a G's stack. If not (PARK-K3, or it is timed, or it has
+/// no stack and the P keeps none), g0 enters it. g0 makes the stack, because there the commit of the leaving G has run: until then that
 /// G may hold the lock of the object that it waits for.
 #[inline(always)]
 fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
-    if !gp.lockedm.is_null() || !store::bind_kept_stack(m, pp, gp) {
+    if !gp.lockedm.is_plain() || !store::bind_kept_stack(m, pp, gp) {
         m.chosen.set(gp.as_ptr());
         return false;
     }
@@ -363,6 +364,7 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     if !inherit {
         pp.schedtick.bump();
     }
+    latency::note_start(pp, &gp);
     make_running(m, pp, gp);
     m.set_ctx(Ctx::G);
     if m.is_traced() {
@@ -458,7 +460,7 @@ pub fn hand_over(m: MRef, gp: GRef, to: GRef, reason: WaitReason, call: Mcall, r
     let pp = m.must_p();
     let timers_turn = pp.timers.first() != NEVER && pp.stats.switches.get().is_multiple_of(TIMER_TICK);
     // CO-I4
-    if pp.requests() != 0 || timers_turn || !to.lockedm.is_null() || !store::bind_kept_stack(m, pp, to) {
+    if pp.requests() != 0 || timers_turn || !to.lockedm.is_plain() || !store::bind_kept_stack(m, pp, to) {
         return park_slow(m, reason, ready);
     }
     gp.note_wait(reason, m.sched().coarse_now());
@@ -518,6 +520,7 @@ fn ready_queue_with_care(m: MRef, gp: GRef) {
         Some(pp) => ready_queue_with_p(m, pp, gp),
         None => {
             let sched = m.sched();
+            m.note_ready(&gp);
             sched.globrunqput(gp);
             wake::wakep(sched, m);
         }
@@ -527,6 +530,7 @@ fn ready_queue_with_care(m: MRef, gp: GRef) {
 #[inline(always)]
 fn ready_queue_with_p(m: MRef, pp: &OwnedP, gp: GRef) {
     let sched = m.sched();
+    m.note_ready(&gp);
     // `put_next` has moved the former runnext into the queue. A wake was done for that G when it was submitted. But a
     // thief may take `gp` before it can see the other G in the queue, and call no further M since all Ps are busy; and
     // then a P goes idle. So this submit needs its fence too. (With one P, which is this one, no other can be idle.)
@@ -733,7 +737,7 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
     if bottom && m.is_free() {
         match pick(pp) {
             Some(next)
-                if next.sp.is_null() && next.stack_size.get() | gp.stack_size.get() == 0 && next.lockedm.is_null() =>
+                if next.sp.is_null() && next.stack_size.get() | gp.stack_size.get() == 0 && next.lockedm.is_plain() =>
             {
                 // SAFETY: both Gs are ours; the stack passes from one to the other, which has none.
                 unsafe { next.take_stack_of(&gp) };
@@ -777,6 +781,7 @@ pub fn start(m: MRef, gp: GRef) -> bool {
 /// As [`start`], behind all Gs that wait in the queue of this P.
 pub fn start_last(m: MRef, gp: GRef) -> bool {
     let Some(pp) = m.p() else { return start(m, gp) };
+    m.note_ready(&gp);
     pp.put_last(gp);
     wake::wakep(m.sched(), m);
     true

@@ -317,6 +317,7 @@ pub fn exitsyscall_no_p(sched: &Sched, m: MRef, gp: GRef) -> NoP {
             m.acquirep(pp);
             return NoP::Runs;
         }
+        m.note_ready(&gp);
         sched.globrunqput(gp);
     }
     wake::wakep(sched, m);

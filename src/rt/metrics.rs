@@ -200,6 +200,11 @@ pub const METRICS: &[Metric] = &[
         sched.every_p().for_each(|p| each(p.timers.late));
     }),
     durations(
+        c"gomax_sched_latency_seconds",
+        c"How long goroutines that could run waited until they did.",
+        |sched, each| sched.every_p().for_each(|p| each(p.latency)),
+    ),
+    durations(
         c"gomax_slice_seconds",
         c"How long goroutines ran in one piece, as the watchdog saw it.",
         |sched, each| each(&sched.stats.turns),
