@@ -9,11 +9,10 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}") seed=${GMX_SEED:-$(date +%s%N)}
-dir=$target/fuzz machine=$(rustc -vV | sed -n 's/^host: //p')
+dir=$target/fuzz
 mkdir -p "$dir/corpus"
-# stacks and switches are announced to the sanitizer (src/fiber/sanitize.rs)
-RUSTFLAGS="--cfg gmx_sanitize" CARGO_TARGET_DIR=$target/sanitize-address ${CARGO:-cargo} build --quiet --lib --target "$machine" || exit 1
-built=$target/sanitize-address/$machine/debug
+CARGO_TARGET_DIR=$target ${CARGO:-cargo} build --quiet --lib || exit 1
+built=$target/debug
 ln -sf libgomax.so "$built/libgomax.so.0"
 
 flags=(-std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -Iinclude)

@@ -4,7 +4,7 @@
 #
 #   ci/sanitize.sh [address|thread|valgrind]... [-- TEST...]
 #
-# The library is built with `--cfg gmx_sanitize`, which announces stacks and switches (src/fiber/sanitize.rs). For
+# AddressSanitizer: the release library, or GMX_LIB, which announces stacks and switches (src/fiber/sanitize.rs). For
 # ThreadSanitizer a nightly toolchain builds and instruments the library and std (-Zbuild-std), so that ThreadSanitizer
 # sees the order that locks and atomics of std make, and no report need be suppressed. Every report is an error.
 # ThreadSanitizer does not know fences and membarrier. No plain access of the library is ordered by those alone (each
@@ -78,7 +78,7 @@ cargo=${CARGO:-cargo} target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 machine=$(rustc -vV | sed -n 's/^host: //p')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-table=() bad=0
+table=() bad=0 given=${GMX_LIB:-}
 
 # compilers KIND [FILE]: GMX_CC and GMX_CXX take no flags
 compilers() {
@@ -91,20 +91,23 @@ compilers() {
 
 # build KIND: builds the library, and sets the compilers and the runner of the tests. Says why if it cannot.
 build() {
-  local make=("$cargo" build --quiet --lib --target "$machine") flags="--cfg gmx_sanitize"
-  built=$CARGO_TARGET_DIR/$machine/debug
+  local make=("$cargo" build --quiet --lib --target "$machine") flags=
+  built=$CARGO_TARGET_DIR/$machine/debug/libgomax.so
   case $1 in
     address)
       compilers address
+      built=${given:-$target/release/libgomax.so}
+      make=("$cargo" build --quiet --lib --release --target-dir "$target")
+      [[ ! $given ]] || make=(true)
       ;;
     thread)
       cargo +nightly --version >/dev/null 2>&1 || { echo "there is no nightly toolchain"; return 1; }
       [[ -d $(rustc +nightly --print sysroot)/lib/rustlib/src/rust/library ]] ||
         { echo "std is not there to be instrumented: rustup component add rust-src --toolchain nightly"; return 1; }
-      built=$CARGO_TARGET_DIR/$machine/release
+      built=$CARGO_TARGET_DIR/$machine/release/libgomax.so
       make=(cargo +nightly build --quiet -Zbuild-std=std,panic_abort --lib --target "$machine" --release
         --config 'profile.release.lto=false' --config 'profile.release.codegen-units=16')
-      flags+=" -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
+      flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
       # functions that rustc calls and gcc's runtime lacks
       printf '%s\n' '#include <string.h>' \
         'void *__tsan_memcpy(void *to, const void *from, size_t n) { return memcpy(to, from, n); }' \
@@ -115,7 +118,6 @@ build() {
       ;;
     valgrind)
       command -v valgrind >/dev/null || { echo "there is no valgrind"; return 1; }
-      flags=
       export GMX_RUNNER="valgrind -q --error-exitcode=9 --fair-sched=yes --suppressions=$PWD/ci/valgrind.supp"
       ;;
     *) echo "no such kind"; return 1 ;;
@@ -138,7 +140,7 @@ for kind in "${kinds[@]}"; do
     if ((${#only[@]})) && [[ " ${only[*]} " != *" $test "* ]]; then continue; fi
     if [[ -n ${why[$kind $test]:-} ]]; then left+=("$test: ${why[$kind $test]}"); else tests+=("$test"); fi
   done
-  GMX_LIB=$built/libgomax.so CARGO_TARGET_DIR=$target "$cargo" test --quiet --test ctests -- --exact "${tests[@]}" 2>&1 | tee "$work/log"
+  GMX_LIB=$built CARGO_TARGET_DIR=$target "$cargo" test --quiet --test ctests -- --exact "${tests[@]}" 2>&1 | tee "$work/log"
   [[ ${PIPESTATUS[0]} == 0 ]] || bad=1
   table+=("$(printf '%-10s %s; %d s with the build' "$kind" "$(grep -E '^[0-9]+ passed' "$work/log" || echo 'FAILED: the tests did not run')" $((SECONDS - begin)))")
   while read -r line; do table+=("$line"); done < <(sed -nE 's/^(FAILED|skipped) +[0-9.]+ s  (.*)/  \1 \2/p' "$work/log")

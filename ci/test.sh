@@ -85,6 +85,7 @@ suite c-debug env GMX_JOBS="$jobs" "$cargo" test --quiet --test ctests
 suite build "$make" --no-print-directory -s build
 suite c-release env GMX_JOBS="$jobs" GMX_LIB="$release_lib" "$cargo" test --quiet --test ctests
 suite hosts env GMX_JOBS="$jobs" GMX_LIB="$release_lib" ci/hosts.sh
+suite asan env GMX_LIB="$release_lib" ci/asan.sh
 suite growth env GMX_LIB="$release_lib" ci/growth.py
 suite install ci/install.sh
 suite dist env PYTHON="$python" ci/dist.sh

@@ -242,7 +242,7 @@ fn statics_are_where_the_list_says() {
         ("ds/leak.rs", &["LEAKED"]), // models only
         ("fiber/host.rs", &["NOWHERE", "WEAK", "FOUND", "LOOKED", "VECTOR_AT"]),
         ("fiber/overflow.rs", &["DESCRIBE", "EMIT", "TOLD"]),
-        ("fiber/sanitize.rs", &["FOUND"]),
+        ("fiber/sanitize.rs", &["SANITIZER"]),
         ("fiber/signals.rs", &["HOSTS", "PASSED_ON"]),
         ("sync/rank.rs", &["HELD", "COUNT", "CHANS", "STEPS", "RECORD", "LONGEST", "MAY", "WANTED"]), // debug builds only
         ("sync/widen.rs", &["TURN"]),
@@ -285,9 +285,7 @@ fn statics_are_where_the_list_says() {
 fn systems_are_told_apart_in_the_lowest_layers_only() {
     let sources = sources();
     let mut found = Vec::new();
-    for word in
-        ["target_os", "target_arch", "target_env", "target_pointer_width", "gmx_sanitize", "cfg(unix", "cfg(windows"]
-    {
+    for word in ["target_os", "target_arch", "target_env", "target_pointer_width", "cfg(unix", "cfg(windows"] {
         let low = |s: &Source| ["sys/", "sync/", "fiber/"].iter().any(|low| s.name.starts_with(low));
         found.extend(places(&sources, word).filter(|(s, _)| !low(s)).map(|(_, place)| format!("{place}: {word}")));
     }

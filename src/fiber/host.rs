@@ -71,7 +71,7 @@ pub struct HostThread {
     eh: Cell<*mut EhGlobals>,
     /// [`VECTOR_AT`], until code has touched the runtime and `eh` is looked up; then 0.
     untouched_at: Cell<usize>,
-    /// Its own stack.
+    /// Its own stack, if it is one that Gs are entered from.
     pub fiber: Fiber,
 }
 
@@ -108,7 +108,7 @@ impl HostThread {
 
     /// The addresses of the calling worker. To be called after [`HostThread::has_room`].
     pub fn of_this_thread() -> Self {
-        let t = HostThread::of_a_host_thread();
+        let t = HostThread { fiber: Fiber::of_this_thread(), ..HostThread::of_a_host_thread() };
         t.untouched_at.set(VECTOR_AT.load(Ordering::Relaxed));
         if t.untouched_at.get() == 0 {
             t.look_up();
@@ -120,7 +120,7 @@ impl HostThread {
     pub fn of_a_host_thread() -> Self {
         let errno = sys::c::at_errno();
         let nowhere = Cell::new((&raw const NOWHERE.0).cast_mut());
-        HostThread { errno, eh: nowhere, untouched_at: Cell::new(0), fiber: Fiber::of_this_thread() }
+        HostThread { errno, eh: nowhere, untouched_at: Cell::new(0), fiber: Fiber::NONE }
     }
 
     #[cold]
@@ -287,13 +287,11 @@ pub fn hidden_cxx(name: &mut [u8]) -> Option<usize> {
 pub struct HostState {
     errno: c_int,
     eh: EhGlobals,
-    /// Its stack.
-    pub fiber: Fiber,
 }
 
 impl HostState {
     /// The values that a G starts with.
-    pub const NEW: HostState = HostState { errno: 0, eh: EhGlobals::NONE, fiber: Fiber::NONE };
+    pub const NEW: HostState = HostState { errno: 0, eh: EhGlobals::NONE };
 
     /// Moves the values from the thread into the G.
     ///

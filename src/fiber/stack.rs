@@ -61,14 +61,16 @@ mod list;
 mod pool;
 mod valgrind;
 
+use super::sanitize;
 use crate::sys::{self, mem};
 pub use pool::{PERIODS, PoolOptions, PoolStats, Rules, StackPool};
 
-/// The usable size of class 0; each class is four times as large as the one before. Frames are several times as large
-/// under sanitizers.
-pub const SMALLEST: usize = if cfg!(gmx_sanitize) { 64 << 10 } else { 16 << 10 };
+/// The usable size of class 0; each class is four times as large as the one before.
+pub const SMALLEST: usize = 16 << 10;
+/// Frames are several times as large under a sanitizer.
+const SMALLEST_TOLD: usize = 64 << 10;
 /// Up to 1 GiB.
-const CLASSES: usize = if cfg!(gmx_sanitize) { 8 } else { 9 };
+const CLASSES: usize = 9;
 /// A frame may be larger than a page and touch only its far end; a guard of 64 KiB catches nearly all. (Code that is
 /// compiled with `-fstack-clash-protection` touches every page on its way down.)
 const GUARD: usize = 64 << 10;
@@ -150,6 +152,7 @@ fn slot_size(class: usize) -> usize {
 }
 
 fn class_for(usable: usize) -> Result<usize, i32> {
+    let usable = if sanitize::is_there() { usable.max(SMALLEST_TOLD) } else { usable };
     (0..CLASSES).find(|&c| class_size(c) >= usable).ok_or(libc::EINVAL)
 }
 

@@ -35,6 +35,7 @@
 
 use super::probes;
 use crate::fiber::host::HostState;
+use crate::fiber::sanitize::Fiber;
 use crate::fiber::stack::Stack;
 use crate::gmp::m::{M, MRef};
 use crate::gmp::timers::Timer;
@@ -338,7 +339,7 @@ pub struct G {
 }
 
 #[cfg(not(any(loom, shuttle)))]
-const _: () = assert!(crate::fiber::sanitize::Fiber::TOLD || size_of::<G>() == 128 && offset_of!(G, stack) == 64);
+const _: () = assert!(size_of::<G>() == 128 && offset_of!(G, stack) == 64);
 
 /// The M that a G is locked to, if there is one; and whether the G is timed (gmp/latency.rs). Both in one word, because
 /// the path into every G has to ask for both.
@@ -420,6 +421,8 @@ pub struct Cold {
     pub globq_turn: OwnU64,
     /// While its latency is measured: when it became ready. Owner: who readies it, then who enters it.
     pub ready_at: OwnI64,
+    /// Its stack, where switches are announced. Owner: its M.
+    pub fiber: UnsafeCell<Fiber>,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
     /// The number of its last record (RECORD-2). Owner: the owner of the G.

@@ -10,6 +10,7 @@
 use super::probes;
 use crate::fiber::Sp;
 use crate::fiber::host::HostThread;
+use crate::fiber::sanitize;
 use crate::gmp::g::{G, GRef};
 use crate::gmp::p::{LOOK_AGAIN, OwnedP, P, PRef, PWord};
 use crate::gmp::record;
@@ -46,6 +47,8 @@ pub mod mode {
     pub const LOCKED: u64 = 1 << 10;
     /// It has a ring for records (gmp/record.rs).
     pub const TRACED: u64 = 1 << 11;
+    /// A worker whose switches are announced to a sanitizer (fiber/sanitize.rs).
+    pub const TOLD: u64 = 1 << 12;
     /// One pin to the P; the mode counts in these.
     pub const PIN: u64 = 1 << 32;
 }
@@ -300,6 +303,7 @@ impl M {
             p: UnsafeCell::new(None),
             curg: OwnPtr::null(),
             mode: OwnU64::new(match kind {
+                Kind::Worker if sanitize::is_there() => Ctx::Sched as u64 | mode::TOLD,
                 Kind::Worker => Ctx::Sched as u64,
                 Kind::Extra => Ctx::Foreign as u64 | mode::EXTRA | mode::LOCKED,
             }),
@@ -362,8 +366,8 @@ impl M {
         unsafe { &*self.sched }
     }
 
-    /// Whether the code here is on a G of a worker, not pinned and not locked, and writes no records: such a G may
-    /// leave its stack by the fast paths.
+    /// Whether the code here is on a G of a worker, not pinned and not locked, writes no records, and has no
+    /// sanitizer to announce switches to: such a G may leave its stack by the fast paths.
     #[inline(always)]
     pub fn is_free(&self) -> bool {
         self.mode.get() == 0
@@ -379,6 +383,12 @@ impl M {
     #[inline(always)]
     pub fn is_traced(&self) -> bool {
         self.mode.get() & mode::TRACED != 0
+    }
+
+    /// Whether its switches are announced to a sanitizer.
+    #[inline(always)]
+    pub fn is_told(&self) -> bool {
+        self.mode.get() & mode::TOLD != 0
     }
 
     /// Whether the code here is free, except that it writes records.
@@ -665,6 +675,14 @@ impl M {
         unsafe { GRef::from_ptr(left) }
     }
 
+    /// The G that left its stack last, if it has ended and was not taken yet.
+    pub fn ended(&self) -> Option<GRef> {
+        // SAFETY: as in `set_pending`.
+        let p = unsafe { &*self.pending.get() };
+        // SAFETY: null or the G that `set_pending` stored.
+        matches!(p.what, What::Exit).then(|| unsafe { GRef::from_ptr(p.gp) }).flatten()
+    }
+
     /// The action that the G asks for that left its stack last.
     #[inline(always)]
     pub fn pending(&self) -> Mcall {
@@ -796,7 +814,7 @@ impl M {
     /// SEIZE-W3: whether the P may be taken from the host's code here. For a thread that has seen [`Outside::Host`] and
     /// takes the P only if its word is unchanged: until then everything that is read here stays.
     pub fn may_lose_p(&self) -> bool {
-        let mode = self.mode.get() & !(mode::EXTRA | mode::LOCKED | mode::TRACED);
+        let mode = self.mode.get() & !(mode::EXTRA | mode::LOCKED | mode::TRACED | mode::TOLD);
         mode == Ctx::G as u64 && self.g().is_some_and(|gp| !gp.has(crate::gmp::g::gflag::NO_PREEMPT))
     }
 

@@ -77,6 +77,7 @@
 use super::syscall::NoP;
 use super::{lockedm, netpoll, store, syscall, thread, wake};
 use crate::fiber::host::HostState;
+use crate::fiber::sanitize::Fiber;
 use crate::fiber::{self, Sp};
 use crate::gmp::g::{GRef, GStatus, WaitReason, gflag};
 use crate::gmp::latency;
@@ -110,6 +111,10 @@ pub unsafe fn mcall(m: MRef, gp: GRef, call: Mcall) -> MRef {
     // PARK-L1. The caller has written the status.
     m.set_pending(gp, call);
     m.set_ctx(Ctx::Sched);
+    if m.is_told() {
+        // SAFETY: as below; only its thread, which is this one, uses its own fiber.
+        return unsafe { told_from(m, gp, m.g0(), &(*m.host.get()).fiber) };
+    }
     // SAFETY: g0 waits in `execute`; PARK-K4.
     unsafe { switch_from(m, gp, m.g0()) }
 }
@@ -167,11 +172,6 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
     // SAFETY: `thread` is of the calling thread.
     unsafe { own.save(thread) };
     widen!();
-    if fiber::sanitize::Fiber::TOLD {
-        let g0 = to == m.g0();
-        // SAFETY: the G that is entered is ours as well, and another one.
-        own.fiber.leave_for(if g0 { &thread.fiber } else { unsafe { &(*running(m).host.get()).fiber } });
-    }
     // SAFETY: `to` by the caller; the G's context goes to where its next owner looks for it.
     let payload = unsafe { fiber::switch(gp.sp.as_ptr().cast(), to, m.as_ptr() as usize) };
     // SAFETY: each switch to a G brings the M that it runs on now.
@@ -179,6 +179,39 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
     // SAFETY: the switch has just entered it there.
     unsafe { arrive(m, gp) };
     m
+}
+
+/// [`switch_from`], announced to a sanitizer. `entered` is the stack of `to`.
+///
+/// # Safety
+/// As there.
+#[cold]
+#[inline(never)]
+unsafe fn told_from(m: MRef, gp: GRef, to: Sp, entered: &Fiber) -> MRef {
+    // SAFETY: the G is ours until it is off its stack, and again when it is back.
+    let own = unsafe { &mut *gp.fiber.get() };
+    // SAFETY: only its thread, which is this one, uses it.
+    unsafe { (*gp.host.get()).save(&*m.host.get()) };
+    own.leave_for(entered, m.ended() == Some(gp));
+    // SAFETY: as in `switch_from`.
+    let payload = unsafe { fiber::switch(gp.sp.as_ptr().cast(), to, m.as_ptr() as usize) };
+    own.arrived();
+    // SAFETY: each switch to a G brings the M that it runs on now.
+    let m = unsafe { MRef::from_payload(payload) };
+    // SAFETY: the switch has just entered it there.
+    unsafe { arrive(m, gp) };
+    m
+}
+
+/// The stack of a G that is entered now, for a sanitizer.
+fn fiber_of(gp: GRef) -> &'static mut Fiber {
+    // SAFETY: the G is ours. Its descriptor is never freed.
+    let fiber = unsafe { &mut *gp.fiber.get() };
+    // SAFETY: as above; it has a stack.
+    if let Some(stack) = unsafe { gp.stack() } {
+        fiber.begin(stack.lo(), stack.hi);
+    }
+    fiber
 }
 
 /// First thing on a G's stack after a switch to it (PARK-L3).
@@ -189,7 +222,6 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
 pub unsafe fn arrive(m: MRef, gp: GRef) {
     // SAFETY: the G runs here now, so it is ours.
     let own = unsafe { &mut *gp.host.get() };
-    own.fiber.arrived();
     // SAFETY: only its thread, which is this one, uses it.
     let thread = unsafe { &*m.host.get() };
     // SAFETY: `thread` is of the calling thread, and the G or g0 before has saved its values before its switch.
@@ -370,14 +402,20 @@ pub unsafe fn execute(m: MRef, gp: GRef, inherit: bool) {
     if m.is_traced() {
         record::start(&m, gp);
     }
-    // SAFETY: the G is ours.
-    let to = unsafe { &(*gp.host.get()).fiber };
-    // SAFETY: only its thread, which is this one, uses it.
-    unsafe { (*m.host.get()).fiber.leave_for(to) };
+    if m.is_told() {
+        // SAFETY: only its thread, which is this one, uses it.
+        unsafe { (*m.host.get()).fiber.leave_for(fiber_of(gp), false) };
+    }
     // SAFETY: g0's context is stored where `mcall` finds it. The G is off its stack (PARK-K1).
     unsafe { fiber::switch(m.g0_sp.as_ptr().cast(), Sp(gp.sp.get()), m.as_ptr() as usize) };
-    // SAFETY: as before the switch: g0 does not migrate.
-    unsafe { (*m.host.get()).fiber.arrived() };
+    if m.is_told() {
+        // SAFETY: as before the switch: g0 does not migrate.
+        unsafe { (*m.host.get()).fiber.arrived() };
+        if let Some(ended) = m.ended() {
+            // SAFETY: it is off its stack, and not freed yet.
+            unsafe { (*ended.fiber.get()).end() };
+        }
+    }
     m.set_ctx(Ctx::Sched);
     m.curg.set(std::ptr::null_mut());
 }
@@ -702,15 +740,25 @@ fn run_child_with_care(m: MRef, gp: GRef, child: GRef) -> MRef {
         record::child_first(&m, gp);
         record::start(&m, child);
     }
+    if m.is_told() {
+        become_child(m, gp, child);
+        // SAFETY: as in `switch_to_child`.
+        return unsafe { told_from(m, gp, Sp(child.sp.get()), fiber_of(child)) };
+    }
     switch_to_child(m, gp, child)
+}
+
+#[inline(always)]
+fn become_child(m: MRef, gp: GRef, child: GRef) {
+    gp.set_status(GStatus::Runnable);
+    make_running(m, m.must_p(), child);
+    m.set_pending(gp, Mcall::Parent);
 }
 
 /// # Migrates
 #[inline(always)]
 fn switch_to_child(m: MRef, gp: GRef, child: GRef) -> MRef {
-    gp.set_status(GStatus::Runnable);
-    make_running(m, m.must_p(), child);
-    m.set_pending(gp, Mcall::Parent);
+    become_child(m, gp, child);
     // SAFETY: the child is ours and has its stack. The parent is published when it is off its own stack (PARK-L3).
     unsafe { switch_from(m, gp, Sp(child.sp.get())) }
 }
@@ -741,10 +789,6 @@ pub unsafe fn goexit(m: MRef, gp: GRef, bottom: bool) -> Option<GRef> {
             {
                 // SAFETY: both Gs are ours; the stack passes from one to the other, which has none.
                 unsafe { next.take_stack_of(&gp) };
-                // SAFETY: the G that ends is ours.
-                let fiber = unsafe { (*gp.host.get()).fiber };
-                // SAFETY: the next G is ours.
-                unsafe { (*next.host.get()).fiber = fiber };
                 // Only a sign that it has a stack. The next switch away overwrites it.
                 next.sp.set(gp.sp.get());
                 store::recycle(m, gp);

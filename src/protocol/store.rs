@@ -5,9 +5,9 @@
 //! exactly once, and a goroutine that is freed counts as ended exactly once.
 
 use super::wake;
+use crate::fiber;
 use crate::fiber::host::HostState;
 use crate::fiber::stack::Stack;
-use crate::fiber::{self, sanitize};
 use crate::gmp::error::{Error, Result};
 use crate::gmp::g::{GList, GName, GRef, GStatus, WaitReason, gflag};
 use crate::gmp::m::MRef;
@@ -201,12 +201,8 @@ fn bind_kept_slow(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
 fn bind(sched: &Sched, gp: GRef, stack: Stack) -> bool {
     // SAFETY: the G is ours, and has no stack.
     unsafe { gp.give_stack(stack) };
-    let mut state = HostState::NEW;
-    if sanitize::Fiber::TOLD {
-        state.fiber.begin(stack.lo(), stack.hi);
-    }
     // SAFETY: the G is ours.
-    unsafe { *gp.host.get() = state };
+    unsafe { *gp.host.get() = HostState::NEW };
     // SAFETY: the pool's stacks end at 16 bytes, and this one is used by this G alone.
     gp.sp.set(unsafe { fiber::prepare(stack.hi, sched.hooks.g_entry) }.0);
     true
@@ -228,8 +224,6 @@ pub fn free(m: MRef, gp: GRef) {
     let sched = m.sched();
     // SAFETY: the G has ended and this M holds it.
     if let Some(stack) = unsafe { gp.take_stack() } {
-        // SAFETY: as above.
-        unsafe { (*gp.host.get()).fiber.end() };
         match m.p() {
             Some(pp) if gp.stack_size.get() == 0 => pp.push_stack(stack, |spill| sched.stacks.free_batch(spill)),
             _ => {
@@ -345,8 +339,6 @@ pub fn forget(m: MRef, gp: GRef) {
 fn drop_unbegun(m: MRef, gp: GRef) {
     // SAFETY: the G is ours, and has never run.
     if let Some(stack) = unsafe { gp.take_stack() } {
-        // SAFETY: as above.
-        unsafe { (*gp.host.get()).fiber.end() };
         m.sched().stacks.free(stack);
     }
     recycle_now(m, gp);

@@ -22,6 +22,7 @@ pub mod trouble;
 use crate::block::{fd, post, process};
 use crate::fiber::host;
 use crate::fiber::overflow::{self, Fault, Seen};
+use crate::fiber::sanitize;
 use crate::fiber::stack::{PoolOptions, Stack, StackPool};
 use crate::fiber::text::Line;
 use crate::gmp::config::Hooks;
@@ -403,7 +404,8 @@ fn new_sched(debug: &Debug) -> Result<&'static Sched> {
     gdb::keep();
     std::hint::black_box(&AT_LOAD);
     sys::arch::keep::look_at_registers();
-    let hooks = Hooks { start_thread, g_entry: run::g_entry, io_event, report: report::tell, fatal: report::fatal };
+    let g_entry = if sanitize::is_there() { run::g_entry_told } else { run::g_entry };
+    let hooks = Hooks { start_thread, g_entry, io_event, report: report::tell, fatal: report::fatal };
     let stacks = StackPool::new(PoolOptions { force_guard: debug.guard, ..PoolOptions::default() });
     let sched = Sched::new(hooks, stacks, &gmx_poll_word, now()).ok_or(Error::NoMemory)?;
     sched.begin_goids_at(FIRST_GOID.load(Ordering::Relaxed));

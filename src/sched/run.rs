@@ -216,6 +216,19 @@ pub unsafe extern "C" fn g_entry(payload: usize) -> ! {
     }
 }
 
+/// [`g_entry`] where switches are announced to a sanitizer.
+///
+/// # Safety
+/// As there.
+pub unsafe extern "C" fn g_entry_told(payload: usize) -> ! {
+    // SAFETY: the switch passes the M.
+    let m = unsafe { MRef::from_payload(payload) };
+    // SAFETY: the G runs here now, so it is ours.
+    unsafe { (*park::running(m).fiber.get()).arrived() };
+    // SAFETY: just entered.
+    unsafe { g_entry(payload) }
+}
+
 /// Ends the running G from any depth of its stack. For Gs of workers only.
 pub fn goexit_now(gp: GRef) -> ! {
     let m = end(gp, false);
