@@ -95,7 +95,8 @@ impl HostThread {
     /// of its variables on a thread makes them, and the C library ends the process if there is no memory for that. So
     /// memory of that size is taken and freed first: the C library keeps it for the next request of this thread.
     pub fn has_room() -> bool {
-        if FOUND.load(Ordering::Relaxed).is_null() || VECTOR_AT.load(Ordering::Relaxed) != 0 {
+        let made_later = VECTOR_AT.load(Ordering::Relaxed) != 0;
+        if FOUND.load(Ordering::Relaxed).is_null() || made_later || IN_PLACE.load(Ordering::Relaxed) {
             return true;
         }
         let _errno = sys::KeepErrno::new();
@@ -179,6 +180,9 @@ static LOOKED: AtomicBool = AtomicBool::new(false);
 /// looked up when a thread begins. It is set only if the C library keeps that vector as glibc does, which
 /// [`find_vector`] checks.
 static VECTOR_AT: AtomicUsize = AtomicUsize::new(0);
+/// Those variables are part of each thread's own block, so that no thread makes them. (The loader has room there for
+/// some objects that come late, and on AArch64 it takes that first.)
+static IN_PLACE: AtomicBool = AtomicBool::new(false);
 /// The entry of a block that this thread has not touched.
 const UNALLOCATED: usize = usize::MAX;
 
@@ -191,7 +195,7 @@ fn vector_slot(at: usize) -> usize {
 }
 
 /// Sets [`VECTOR_AT`] for the C++ runtime `h`, if this thread has not touched it yet and the vector changes as expected
-/// when it does.
+/// when it does; or [`IN_PLACE`].
 ///
 /// # Safety
 /// `h` is a handle of the loader, `get` the accessor in it.
@@ -208,14 +212,22 @@ unsafe fn find_vector(h: *mut c_void, get: GetGlobals) {
         // SAFETY: the caller's handle; both questions have an answer of one word.
         (unsafe { dlinfo(h, what, (&raw mut word).cast()) } == 0).then_some(word)
     };
-    let (Some(id @ 1..), Some(0)) = (ask(TLS_MODID), ask(TLS_DATA)) else { return };
+    let (Some(id @ 1..), Some(data)) = (ask(TLS_MODID), ask(TLS_DATA)) else { return };
+    if data != 0 {
+        // The vector has the entry, or there were no data. There is nothing to free for a part of the thread's block.
+        let in_place = vector_slot(id * ENTRY) == data && vector_slot(id * ENTRY + size_of::<usize>()) == 0;
+        IN_PLACE.store(in_place, Ordering::Relaxed);
+        return;
+    }
     // SAFETY: the C++ runtime's own accessor.
     let eh = unsafe { get() };
-    if let Some(block) = ask(TLS_DATA)
-        && vector_slot(id * ENTRY) == block
-        && eh.addr().wrapping_sub(block) < 4096
-    {
-        VECTOR_AT.store(id * ENTRY, Ordering::Relaxed);
+    match ask(TLS_DATA) {
+        // It has not needed the vector.
+        Some(0) => IN_PLACE.store(true, Ordering::Relaxed),
+        Some(block) if vector_slot(id * ENTRY) == block && eh.addr().wrapping_sub(block) < 4096 => {
+            VECTOR_AT.store(id * ENTRY, Ordering::Relaxed);
+        }
+        _ => {}
     }
 }
 
