@@ -123,39 +123,36 @@ impl Fiber {
             return;
         }
         *self = Fiber { lo, size: hi as usize - lo as usize, ..Fiber::NONE };
-        // SAFETY: the stack is the G's, and no code runs on it.
-        unsafe {
-            if let Some(f) = unpoison() {
-                f(lo.cast(), self.size);
-            }
-            self.tsan = create().map_or(null_mut(), |f| f(0));
+        if let Some(f) = unpoison() {
+            // SAFETY: the stack is the G's, and no code runs on it.
+            unsafe { f(lo.cast(), self.size) };
         }
+        // SAFETY: as the interface requires.
+        self.tsan = create().map_or(null_mut(), |f| unsafe { f(0) });
     }
 
     /// Right before the switch from this stack to another. `ends`: the stack is left for good.
     #[inline(always)]
     pub fn leave_for(&mut self, to: &Fiber, ends: bool) {
-        // SAFETY: as the interface requires; `to` is a stack that begins or was left.
-        unsafe {
-            if let Some(f) = start() {
-                f(if ends { null_mut() } else { &mut self.fake }, to.lo.cast(), to.size);
-            }
-            if let Some(f) = switch()
-                && !to.tsan.is_null()
-            {
-                f(to.tsan, 0);
-            }
+        if let Some(f) = start() {
+            let fake = if ends { null_mut() } else { &raw mut self.fake };
+            // SAFETY: as the interface requires; `to` is a stack that begins or was left.
+            unsafe { f(fake, to.lo.cast(), to.size) };
+        }
+        if let Some(f) = switch()
+            && !to.tsan.is_null()
+        {
+            // SAFETY: as above.
+            unsafe { f(to.tsan, 0) };
         }
     }
 
     /// Right after the switch to this stack.
     #[inline(always)]
     pub fn arrived(&mut self) {
-        // SAFETY: as above.
-        unsafe {
-            if let Some(f) = finish() {
-                f(self.fake, null_mut::<*const c_void>(), null_mut());
-            }
+        if let Some(f) = finish() {
+            // SAFETY: as above.
+            unsafe { f(self.fake, null_mut(), null_mut()) };
         }
     }
 

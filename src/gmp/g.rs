@@ -326,7 +326,8 @@ pub struct G {
     pub(super) stack: OwnPtr<u8>,
     /// errno and the C++ exceptions in flight. Owner: its M.
     pub host: UnsafeCell<HostState>,
-    /// Owner: its M, but who readies and who enters it in between; read by the thread that takes it from a queue.
+    /// Owner: its M; from ready to start the readier, then the M that enters it. Read by the thread that takes it from
+    /// a queue.
     pub lockedm: LockedM,
     pub(super) cold: &'static Cold,
     pub index: u32,
@@ -419,7 +420,7 @@ pub struct Cold {
     pub cancelable: Cancelable,
     /// While it is in the global queue and locked to its M: its turn (gmp/globq.rs). Owner: the queue.
     pub globq_turn: OwnU64,
-    /// While its latency is measured: when it became ready. Owner: who readies it, then who enters it.
+    /// While its latency is measured: when it became ready. Owner: the readier, then the M that enters it.
     pub ready_at: OwnI64,
     /// Its stack, where switches are announced. Owner: its M.
     pub fiber: UnsafeCell<Fiber>,

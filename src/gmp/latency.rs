@@ -2,13 +2,13 @@
 //!
 //! # Words
 //! A G becomes ready when it is started, when its wait is over, and when it comes back from a syscall and finds no P.
-//! It starts when an M enters it. The time between is its latency. A G that makes way by itself, or at the end of its
-//! slice, is not ready again in this sense: it had its turn.
+//! It starts when an M enters it. The time between is its latency. A G that yields, or whose slice ends, is not
+//! ready again in this sense: it had its turn.
 //!
 //! # What holds
 //! * One of [`EVERY`] is timed, counted by the thread that makes it ready; the first of each thread is.
-//! * A G that is timed has a mark in `lockedm`, from before others can find it in a queue until it starts. That word and
-//!   `ready_at` pass from owner to owner with the G.
+//! * A G that is timed has a mark in `lockedm`, from before others can find it in a queue until it starts. That word
+//!   and `ready_at` pass from owner to owner with the G.
 //! * A timed G is entered by g0 ([`LockedM::is_plain`](super::g::LockedM::is_plain)): so the path into all others has
 //!   no test more.
 //! * The latency is counted in the histogram of the P on which the G starts, by the owner of that P.

@@ -112,8 +112,10 @@ pub unsafe fn mcall(m: MRef, gp: GRef, call: Mcall) -> MRef {
     m.set_pending(gp, call);
     m.set_ctx(Ctx::Sched);
     if m.is_told() {
-        // SAFETY: as below; only its thread, which is this one, uses its own fiber.
-        return unsafe { told_from(m, gp, m.g0(), &(*m.host.get()).fiber) };
+        // SAFETY: only its thread, which is this one, uses it.
+        let entered = unsafe { &(*m.host.get()).fiber };
+        // SAFETY: as below.
+        return unsafe { told_from(m, gp, m.g0(), entered) };
     }
     // SAFETY: g0 waits in `execute`; PARK-K4.
     unsafe { switch_from(m, gp, m.g0()) }
@@ -190,8 +192,12 @@ unsafe fn switch_from(m: MRef, gp: GRef, to: Sp) -> MRef {
 unsafe fn told_from(m: MRef, gp: GRef, to: Sp, entered: &Fiber) -> MRef {
     // SAFETY: the G is ours until it is off its stack, and again when it is back.
     let own = unsafe { &mut *gp.fiber.get() };
+    // SAFETY: as above.
+    let values = unsafe { &mut *gp.host.get() };
     // SAFETY: only its thread, which is this one, uses it.
-    unsafe { (*gp.host.get()).save(&*m.host.get()) };
+    let thread = unsafe { &*m.host.get() };
+    // SAFETY: `thread` is of the calling thread.
+    unsafe { values.save(thread) };
     own.leave_for(entered, m.ended() == Some(gp));
     // SAFETY: as in `switch_from`.
     let payload = unsafe { fiber::switch(gp.sp.as_ptr().cast(), to, m.as_ptr() as usize) };
@@ -363,9 +369,9 @@ pub fn is_fair_switch(pp: &OwnedP) -> bool {
     pp.stats.switches.get().is_multiple_of(FAIR_TICK)
 }
 
-/// Makes a picked G the running one, if it can be entered from a G's stack. If not (PARK-K3, or it is timed, or it has
-/// no stack and the P keeps none), g0 enters it. g0 makes the stack, because there the commit of the leaving G has run: until then that
-/// G may hold the lock of the object that it waits for.
+/// Makes a picked G the running one, if it can be entered from a G's stack. If not (PARK-K3, or it is timed, or it
+/// has no stack and the P keeps none), g0 enters it. g0 makes the stack, because there the commit of the leaving G has
+/// run: until then that G may hold the lock of the object that it waits for.
 #[inline(always)]
 fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
     if !gp.lockedm.is_plain() || !store::bind_kept_stack(m, pp, gp) {
