@@ -27,9 +27,41 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Shows the bytes as a string of JSON, with its quotes. Bytes that are not UTF-8 become U+FFFD.
+pub struct Json<'a>(pub &'a [u8]);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '"' | '\\' => write!(f, "\\{c}")?,
+                    _ if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                    _ => f.write_char(c)?,
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                f.write_char('\u{fffd}')?;
+            }
+        }
+        f.write_char('"')
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_valid_whatever_the_bytes() {
+        let shown = |bytes: &[u8]| format!("{}", Json(bytes));
+        assert_eq!(shown(b""), r#""""#);
+        assert_eq!(shown("Übergröße 7".as_bytes()), "\"Übergröße 7\"");
+        assert_eq!(shown(b"a\"b\\c"), r#""a\"b\\c""#);
+        assert_eq!(shown(b"a\nb\0\x1b\x7f"), r#""a\u000ab\u0000\u001b\u007f""#);
+        assert_eq!(shown(b"a\xffb\xc3"), "\"a\u{fffd}b\u{fffd}\"");
+    }
 
     #[test]
     fn what_prints_is_kept_and_the_rest_escaped() {
