@@ -13,7 +13,7 @@ use crate::sched::world::Latecomers;
 use crate::sync::{Ordering, now};
 use crate::sys::array::Array;
 use crate::sys::{self, elf};
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
@@ -205,7 +205,7 @@ fn g_words(out: &mut Text, sched: &Sched, gp: GRef) -> fmt::Result {
             p if p.is_null() => c"",
             // SAFETY: the goroutine waits, and keeps waiting during this; reasons are NUL-terminated and outlive the
             // wait.
-            p => unsafe { std::ffi::CStr::from_ptr(p) },
+            p => unsafe { CStr::from_ptr(p) },
         };
         write!(out, " [{}", Words(reason.to_bytes()))?;
         if let Some(descriptor) = descriptor::of(sched, gp) {
@@ -408,13 +408,16 @@ impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // SAFETY: a G's function is never unloaded, since it may run or has yet to run.
         let Some(place) = (unsafe { elf::place_of(self.0 as usize) }) else { return Place(self.0 as u64).fmt(f) };
-        if let Some(name) = place.name {
-            write!(f, "{} ", Words(name.to_bytes()))?;
-        }
-        let file = place.file.to_bytes();
-        let file = file.rsplit(|&b| b == b'/').next().unwrap_or(file);
-        write!(f, "({}+{:#x})", Words(file), place.offset)
+        write_place(f, place.name.map(CStr::to_bytes), place.file.to_bytes(), place.offset)
     }
+}
+
+/// The name of a function, if it has one, and its place in a file.
+pub fn write_place(out: &mut impl Write, name: Option<&[u8]>, file: &[u8], offset: usize) -> fmt::Result {
+    if let Some(name) = name {
+        write!(out, "{} ", Words(name))?;
+    }
+    write!(out, "({}+{offset:#x})", Words(elf::base_name(file)))
 }
 
 /// Reports a stop of the world that timed out: the Ps that did not stop.

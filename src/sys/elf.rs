@@ -4,11 +4,13 @@
 //! thread that must make progress for others asks `dl_iterate_phdr`, whose lock is held only while the list of objects
 //! changes.
 
+use super::array::Array;
 use super::c;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::slice;
 
 /// The place of a function in a file.
+#[derive(Clone, Copy)]
 pub struct Place {
     /// The function, if a symbol that others may use begins there.
     pub name: Option<&'static CStr>,
@@ -21,17 +23,24 @@ pub struct Place {
 /// # Safety
 /// The function's object stays loaded while the result is used.
 pub unsafe fn place_of(f: usize) -> Option<Place> {
-    let mut found = (f, None::<Place>);
-    // SAFETY: `find` gets `found`, which lives for the call.
-    unsafe { libc::dl_iterate_phdr(Some(find), (&raw mut found).cast()) };
-    found.1
+    let mut found = None;
+    with_place(f, &mut |place| found = Some(*place));
+    found
 }
 
-unsafe extern "C" fn find(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
+/// As [`place_of`], for a function whose object may be unloaded: it stays while `tell` uses the place. So `tell` must
+/// be short, and must not wait for the host. Not called if the function is in no file.
+pub fn with_place(f: usize, tell: &mut dyn FnMut(&Place)) {
+    let mut asked = (f, tell);
+    // SAFETY: `find` gets `asked`, which lives for the call.
+    unsafe { libc::dl_iterate_phdr(Some(find), (&raw mut asked).cast()) };
+}
+
+unsafe extern "C" fn find(info: *mut libc::dl_phdr_info, _: usize, asked: *mut c_void) -> c_int {
     // SAFETY: the loader's, for the call.
     let info = unsafe { &*info };
-    // SAFETY: what `place_of` passed.
-    let (f, place) = unsafe { &mut *found.cast::<(usize, Option<Place>)>() };
+    // SAFETY: what `with_place` passed.
+    let (f, tell) = unsafe { &mut *asked.cast::<(usize, &mut dyn FnMut(&Place))>() };
     let base = info.dlpi_addr as usize;
     // SAFETY: the loader has mapped and counted them.
     let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize) };
@@ -46,10 +55,101 @@ unsafe extern "C" fn find(info: *mut libc::dl_phdr_info, _: usize, found: *mut c
     };
     // SAFETY: the object is mapped, with its headers.
     let name = unsafe { Object::of(info) }.and_then(|o| o.function_at(*f));
-    // SAFETY: names live as long as their object, so as long as the caller of `place_of` uses them.
+    // SAFETY: names live as long as their object, so as long as they are used (`place_of`, `with_place`).
     let text = |s: *const c_char| unsafe { CStr::from_ptr(s) };
-    *place = Some(Place { name: name.map(text), file, offset: *f - (base + first) });
+    tell(&Place { name: name.map(text), file, offset: *f - (base + first) });
     1
+}
+
+/// An object that has tables for its frames ([`super::cfi`]).
+#[derive(Clone, Copy)]
+pub struct Unwound {
+    lo: usize,
+    hi: usize,
+    pub table: *const u8,
+    /// It is this library, and nothing else.
+    pub is_own: bool,
+}
+
+impl Unwound {
+    pub const NONE: Unwound = Unwound { lo: 0, hi: 0, table: core::ptr::null(), is_own: false };
+
+    pub fn covers(&self, at: usize) -> bool {
+        (self.lo..self.hi).contains(&at)
+    }
+}
+
+/// The objects that have tables, as many as there is room for.
+pub struct Objects {
+    room: Array<Unwound>,
+    n: usize,
+    /// How often an object was loaded or unloaded. It only rises.
+    changes: u64,
+}
+
+impl Objects {
+    /// None if there is no memory.
+    pub fn new(room: usize) -> Option<Objects> {
+        Some(Objects { room: Array::of(room, |_| Unwound::NONE)?, n: 0, changes: 0 })
+    }
+
+    /// The object that contains an address.
+    pub fn of(&self, at: usize) -> Option<&Unwound> {
+        self.room[..self.n].iter().find(|o| o.covers(at))
+    }
+
+    /// Calls `f` while no object is unloaded: so `f` must be short, and must not wait for the host. Tells it whether
+    /// the objects are others than the last time.
+    pub fn while_they_stay(&mut self, f: &mut dyn FnMut(&Objects, bool)) {
+        let mut asked = (self, f);
+        // SAFETY: `first` gets `asked`, which lives for the call.
+        unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut asked).cast()) };
+    }
+}
+
+unsafe extern "C" fn first(info: *mut libc::dl_phdr_info, _: usize, asked: *mut c_void) -> c_int {
+    // SAFETY: what `while_they_stay` passed.
+    let (objects, f) = unsafe { &mut *asked.cast::<(&mut Objects, &mut dyn FnMut(&Objects, bool))>() };
+    // SAFETY: the loader's, for the call.
+    let info = unsafe { &*info };
+    let changes = info.dlpi_adds + info.dlpi_subs;
+    let changed = changes != objects.changes;
+    if changed {
+        objects.changes = changes;
+        objects.n = 0;
+        // SAFETY: `unwound` gets the objects, which live for the call. A thread may take the loader's lock twice.
+        unsafe { libc::dl_iterate_phdr(Some(unwound), (&raw mut **objects).cast()) };
+    }
+    f(objects, changed);
+    1
+}
+
+unsafe extern "C" fn unwound(info: *mut libc::dl_phdr_info, _: usize, objects: *mut c_void) -> c_int {
+    // SAFETY: the loader's, for the call.
+    let info = unsafe { &*info };
+    // SAFETY: what `first` passed.
+    let objects = unsafe { &mut *objects.cast::<Objects>() };
+    let base = info.dlpi_addr as usize;
+    // SAFETY: the loader has mapped and counted them.
+    let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize) };
+    let code = headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_X != 0);
+    let lo = code.clone().map(|h| base + h.p_vaddr as usize).min();
+    let hi = code.map(|h| base + (h.p_vaddr + h.p_memsz) as usize).max();
+    let table = headers.iter().find(|h| h.p_type == libc::PT_GNU_EH_FRAME);
+    if let (Some(lo), Some(hi), Some(table), Some(place)) = (lo, hi, table, objects.room.get_mut(objects.n)) {
+        // Code of the host that is linked with the library is in another file.
+        // SAFETY: the loader's names are terminated.
+        let is_own = (lo..hi).contains(&(unwound as *const () as usize))
+            && base_name(unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes()).starts_with(b"libgomax");
+        *place = Unwound { lo, hi, table: (base + table.p_vaddr as usize) as *const u8, is_own };
+        objects.n += 1;
+    }
+    0
+}
+
+/// A file name without its directories.
+pub fn base_name(file: &[u8]) -> &[u8] {
+    file.rsplit(|&b| b == b'/').next().unwrap_or(file)
 }
 
 /// The file name by which the program was started.

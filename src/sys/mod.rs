@@ -12,6 +12,7 @@ pub mod arch;
 pub mod array;
 pub mod c;
 pub mod call;
+pub mod cfi;
 pub mod checker;
 pub mod cpu_timer;
 pub mod elf;

@@ -57,6 +57,9 @@ pub unsafe fn interrupted_registers(context: *mut c_void, sp: *mut u8) -> (*mut 
     (lo, if (stack..end).contains(&lo) { end } else { sp.max(lo) })
 }
 
+/// Whether no store of a thread overtakes an earlier one of it.
+pub const STORES_IN_ORDER: bool = cfg!(all(target_arch = "x86_64", not(any(loom, shuttle))));
+
 /// The saved stack pointer of something that does not run. NULL: there is none.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +83,18 @@ pub struct Saved {
     pub fp: usize,
     /// rbx or x19: the one callee-saved register that the compiler keeps for itself.
     pub extra: usize,
+}
+
+/// As [`saved`], of a context that may be continued meanwhile. `read` returns the word at an address, or None if that is
+/// not in the stack.
+pub fn saved_by(sp: usize, read: impl Fn(usize) -> Option<usize>) -> Option<super::cfi::Regs> {
+    let word = |i: usize| read(sp.wrapping_add(i * size_of::<usize>()));
+    let [pc, extra, fp, used] = if cfg!(target_arch = "x86_64") {
+        [word(0)?, word(1)?, word(2)?, 3]
+    } else {
+        [word(1)?, word(2)?, word(0)?, 4]
+    };
+    Some(super::cfi::Regs { pc, sp: sp.wrapping_add(used * size_of::<usize>()), fp, extra })
 }
 
 /// The M that runs on this thread, as [`set_current_m`] left it; null on a thread that never set it.
