@@ -331,8 +331,8 @@ pub struct G {
     pub lockedm: LockedM,
     pub(super) cold: &'static Cold,
     pub index: u32,
-    /// How often `gmx_lock_os_thread` was called. Owner: the G.
-    pub locks: OwnU32,
+    /// How often it was entered (GLANCE-E1).
+    pub(super) runs: AtomicU32,
     /// Nested callbacks of the host that it runs. Owner: the G.
     pub callbacks: OwnU32,
     /// Not zero while it is asked to give up its P: the host polls it (ASK-3).
@@ -424,6 +424,8 @@ pub struct Cold {
     pub ready_at: OwnI64,
     /// Its stack, where switches are announced. Owner: its M.
     pub fiber: UnsafeCell<Fiber>,
+    /// How often `gmx_lock_os_thread` was called. Not zero only while it is locked to its M. Owner: the G.
+    pub locks: OwnU32,
     /// How often the library itself has tied it to its thread. Owner: its M.
     pub ties: OwnU32,
     /// The number of its last record (RECORD-2). Owner: the owner of the G.
@@ -572,7 +574,7 @@ impl G {
             lockedm: LockedM(OwnPtr::null()),
             cold,
             index,
-            locks: OwnU32::new(0),
+            runs: AtomicU32::new(0),
             callbacks: OwnU32::new(0),
             stack_class: OwnU8::new(0),
             flags: OwnU16::new(0),
@@ -591,6 +593,14 @@ impl G {
         self.wait_reason.set(reason.as_ptr().cast_mut());
         self.wait_since.set(since);
         probes::go_park(self);
+    }
+
+    /// [`G::note_wait`] for a G that is about to leave its stack.
+    #[inline(always)]
+    pub fn begin_wait(&self, reason: WaitReason, since: i64) {
+        // GLANCE-W1
+        self.sp.set(std::ptr::null_mut());
+        self.note_wait(reason, since);
     }
 
     /// Changes the status. For the thread that may (see the table).

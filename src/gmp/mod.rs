@@ -15,6 +15,7 @@ pub mod config;
 pub mod error;
 pub mod fatal;
 pub mod g;
+pub mod glance;
 pub mod globq;
 pub mod handles;
 pub mod hogs;

@@ -56,6 +56,7 @@ const FILES: &[(&str, &str)] = &[
     ("block/parallel.rs", include_str!("../block/parallel.rs")),
     ("ds/runq.rs", include_str!("../ds/runq.rs")),
     ("trace/ring.rs", include_str!("../trace/ring.rs")),
+    ("gmp/glance.rs", include_str!("../gmp/glance.rs")),
     ("gmp/m.rs", include_str!("../gmp/m.rs")),
     ("gmp/p.rs", include_str!("../gmp/p.rs")),
     ("gmp/p/word.rs", include_str!("../gmp/p/word.rs")),
@@ -103,6 +104,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("block/scope.rs", "spawn", "scopes::finds_spawn_without_fence"),
     ("block/scope.rs", "leave_why", "scopes::finds_leave_without_fence"),
     ("gmp/sched.rs", "is_closing", "closes::finds_spawn_without_fence"),
+    ("gmp/glance.rs", "settle", "glances::finds_glance_without_fence"),
     ("ds/runq.rs", "pop_newest", "runqs::finds_pop_without_fence"),
     ("ds/runq.rs", "steal", "runqs::finds_steal_without_fence"),
     ("trace/ring.rs", "put", "rings::finds_record_without_fence"),
@@ -188,7 +190,8 @@ fn every_fence_has_a_model() {
         include_str!("fds.rs"),
         include_str!("copies.rs"),
         include_str!("offloads.rs"),
-        include_str!("rings.rs")
+        include_str!("rings.rs"),
+        include_str!("glances.rs")
     );
     for n in NEEDED {
         let name = n.2.rsplit("::").next().unwrap();

@@ -36,6 +36,7 @@ mod coros;
 mod fds;
 mod fences;
 mod foreigns;
+mod glances;
 mod legacy;
 mod lifetimes;
 mod locked;

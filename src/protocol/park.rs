@@ -385,6 +385,7 @@ fn enter(m: MRef, pp: &OwnedP, gp: GRef) -> bool {
 #[inline(always)]
 pub fn make_running(m: MRef, pp: &OwnedP, gp: GRef) {
     pp.stats.switches.bump();
+    gp.count_run();
     // ASK-4
     gp.asked.clear();
     gp.m.set(m.as_ptr());
@@ -438,7 +439,7 @@ pub fn gopark(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
         return gopark_with_care(m, reason, commit);
     }
     let gp = running(m);
-    gp.note_wait(reason, m.sched().coarse_now());
+    gp.begin_wait(reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
     unsafe { leave(m, gp, Mcall::Park(commit), false) }
@@ -453,7 +454,7 @@ fn gopark_with_care(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
         return park_slow(m, reason, commit);
     }
     let gp = running(m);
-    gp.note_wait(reason, m.sched().coarse_now());
+    gp.begin_wait(reason, m.sched().coarse_now());
     record::block(&m, gp, reason);
     gp.set_status(GStatus::Waiting);
     // SAFETY: gp runs here and waits from now on.
@@ -482,7 +483,7 @@ fn park_slow(m: MRef, reason: WaitReason, commit: Commit) -> MRef {
         return m;
     }
     let gp = running(m);
-    gp.note_wait(reason, m.sched().coarse_now());
+    gp.begin_wait(reason, m.sched().coarse_now());
     if m.is_traced() {
         record::block(&m, gp, reason);
     }
@@ -507,7 +508,7 @@ pub fn hand_over(m: MRef, gp: GRef, to: GRef, reason: WaitReason, call: Mcall, r
     if pp.requests() != 0 || timers_turn || !to.lockedm.is_plain() || !store::bind_kept_stack(m, pp, to) {
         return park_slow(m, reason, ready);
     }
-    gp.note_wait(reason, m.sched().coarse_now());
+    gp.begin_wait(reason, m.sched().coarse_now());
     gp.set_status(GStatus::Waiting);
     // CO-I3: `to` is in no queue.
     make_running(m, pp, to);

@@ -280,7 +280,6 @@ pub(super) fn recycle(m: MRef, gp: GRef) {
 #[inline(always)]
 pub fn recycle_now(m: MRef, gp: GRef) {
     gp.sp.set(std::ptr::null_mut());
-    gp.locks.set(0);
     gp.callbacks.set(0);
     if gp.has(gflag::RETIRED) {
         gp.set_status(GStatus::Idle);

@@ -162,7 +162,8 @@ fn came_back(sched: &Sched, m: MRef, gp: GRef, call: Mcall) -> bool {
             false
         }
         Mcall::Exit => {
-            if gp.locks.replace(0) > 0 {
+            // `lockedm` first: most Gs end without a look at their `Cold`.
+            if !gp.lockedm.is_null() && gp.locks.replace(0) > 0 {
                 // The G may have changed its thread in unknown ways, so no other G runs on it (golang/go#20395).
                 lockedm::unlock(m, gp);
                 m.exiting.set(true);
