@@ -27,6 +27,7 @@ not() {
 }
 not "holds computing threads by signals, which ThreadSanitizer delivers at calls only" thread -- stop_anywhere
 not "reads other Gs' stacks word by word, as a collector does" address -- stop_anywhere
+not "reads other Gs' stacks word by word, while they run" thread -- dump
 not "reads other Gs' stacks word by word, as a collector does, while one in a syscall writes to its own" address thread -- world
 not "fails malloc or other calls itself, the sanitizer's too" address thread valgrind -- chan_memory faults hog_faults net_faults
 not "is about the memory that the library has when there is no checker" address thread valgrind -- heap

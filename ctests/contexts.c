@@ -350,6 +350,8 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(read_mem_stats_null,    EVERYWHERE(inval))                                                      \
   X(release_memory,         EVERYWHERE(ok))                                                         \
   X(write_heap_dump,        ok,    insys, ok,    ok,    ok,    notg,  notg,  ok,    ok,    notg)    \
+  X(dump_goroutines,        EVERYWHERE(ok))                                                         \
+  X(dump_goroutines_null,   EVERYWHERE(inval))                                                      \
   /* traces */                                                                                      \
   X(trace_start_and_stop,   BLOCKS(ok))                                                             \
   X(trace_wrong_opts,       EVERYWHERE(inval))                                                      \
@@ -1885,6 +1887,18 @@ CALL(read_mem_stats) {
 CALL(release_memory) { return USED, gmx_release_memory(); }
 CALL(read_mem_stats_null) { return USED, gmx_read_mem_stats(NULL); }
 CALL(write_heap_dump) { return USED, gmx_write_heap_dump(null_fd); }
+static gmx_status takes_stacks(void *ran, const char *text, size_t n) {
+  CHECK(n == 0 || memcmp(text, "goroutine ", 10) == 0);
+  bump((uint32_t *)ran);
+  return GMX_OK;
+}
+CALL(dump_goroutines) {
+  uint32_t before = load(&f->w.ran);
+  gmx_status s = gmx_dump_goroutines(takes_stacks, &f->w.ran, 0);
+  CHECK_EQ(load(&f->w.ran) - before, s == GMX_OK);
+  return s;
+}
+CALL(dump_goroutines_null) { return USED, gmx_dump_goroutines(NULL, NULL, 0); }
 CALL(metrics_read) {
   gmx_metric m = {.name = "gomax_procs", .reserved = 0};
   gmx_status s = gmx_metrics_read(&m, 1);

@@ -204,6 +204,8 @@ void in_for_each_g(void *arg) { on_main(calls_for_each_g, arg); }
 gmx_status throws_text(void *arg, const char *, size_t) { return throws(arg), GMX_OK; }
 void calls_metrics_text(void *arg) { caught([=] { CHECK_OK(gmx_metrics_text(throws_text, arg)); }); }
 void in_metrics_text(void *arg) { on_main(calls_metrics_text, arg); }
+void calls_dump(void *arg) { caught([=] { CHECK_OK(gmx_dump_goroutines(throws_text, arg, 0)); }); }
+void in_dump(void *arg) { on_main(calls_dump, arg); }
 
 /* A coroutine's function is the last frame of its stack, as that of any goroutine. */
 void calls_coro(void *arg) {
@@ -292,6 +294,7 @@ struct place {
     CALL(calls_callback), CALL(in_callback_in_syscall), CALL(in_callback_attached), CALL(in_once), CALL(calls_once),
     CALL(in_once_timeout), CALL(calls_once_timeout), CALL(in_host_run), CALL(calls_host_run), CALL(in_for_each_p), CALL(calls_for_each_p),
     CALL(in_for_each_p_at_a_safe_point), CALL(in_for_each_g), CALL(in_metrics_text), CALL(calls_metrics_text), CALL(in_coro), CALL(calls_coro), CALL(in_parallel_for), CALL(calls_parallel_for),
+    CALL(in_dump), CALL(calls_dump),
     CALL(in_chan_close_drop), CALL(calls_chan_close_drop), CALL(in_park), CALL(calls_park), CALL(in_park_timeout), CALL(calls_park_timeout),
     CALL(in_after_func), CALL(in_cancel_after), CALL(in_key_destructor), CALL(in_key_destructor_of_a_thread), CALL(in_scope),
 #ifndef __SANITIZE_THREAD__ /* ThreadSanitizer has a thread of its own, which might call in: no deadlock is reported */

@@ -259,11 +259,13 @@ static void c_stats(void) {
   CHECK_CMP(gmx_num_g(), >=, 1);
 }
 static void c_release(void) { CHECK_OK(gmx_release_memory()); }
-static void c_dump(void) { CHECK_OK(gmx_write_heap_dump(dev_null)); }
-
 static gmx_status takes_text(void *arg, const char *text, size_t n) {
   (void)arg, (void)text;
   return n > 0 ? GMX_OK : GMX_EPIPE;
+}
+static void c_dump(void) {
+  CHECK_OK(gmx_write_heap_dump(dev_null));
+  for (uint32_t flags = 0; flags < 4; flags++) CHECK_OK(gmx_dump_goroutines(takes_text, NULL, flags));
 }
 static void c_metrics(void) {
   static uint64_t buckets[GMX_METRIC_BUCKETS];

@@ -4542,6 +4542,16 @@ GMX_MUST_USE GMX_API gmx_status gmx_io_batch(struct gmx_io_op *ops, size_t n, in
  */
 
 /**
+ * gmx_dump_goroutines: JSON instead of text.
+ */
+#define GMX_DUMP_JSON 1
+
+/**
+ * gmx_dump_goroutines: goroutines with the same stack are one entry with their number, the largest number first.
+ */
+#define GMX_DUMP_GROUPS 2
+
+/**
  * Memory of the library. struct_size is sizeof(gmx_mem_stats) or 0.
  */
 typedef struct gmx_mem_stats {
@@ -4780,6 +4790,32 @@ GMX_MUST_USE GMX_API gmx_status gmx_read_sched_stats(struct gmx_sched_stats *out
  * GMX_EINSYSCALL; GMX_ESHUTDOWN.
  */
 GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
+
+/**
+ * Calls write(arg, text, n) once, with the stacks of all goroutines as text in the shape that Go gives it. Nothing
+ * stops for it, and nothing waits: a goroutine that runs while it is looked at is shown without its stack. Functions
+ * are shown by name if their object exports them; otherwise addr2line knows them by the place in their file. Code
+ * needs no frame pointers, but the tables for exceptions (-fasynchronous-unwind-tables, the default of compilers).
+ *
+ * flags is 0 or a sum of GMX_DUMP_*. JSON is an array of objects with id, name, state, reason, waited_ms, thread,
+ * frames and began_in; what is not known is null. A frame has function, offset, file and file_offset. In groups an
+ * object also has count, and id, name and waited_ms are those of the goroutine that has waited longest.
+ *
+ * write runs as the caller's own code, after the look: it may do what the caller may. It must return. The text is not
+ * terminated. The loader keeps its list of objects for the look, so a dlopen or dlclose elsewhere may delay it.
+ *
+ * Blocks: as write does.
+ * Call from: every context; it does not start the runtime.
+ * Safepoint: as write is.
+ * Migrates: as write does.
+ * Cancellable: as write is.
+ * Owns: the text is the library's, good during the call.
+ * Returns: what write returns, GMX_OK if all went well; GMX_EINVAL if write is NULL or flags is wrong; GMX_ENOMEM.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_dump_goroutines(gmx_status (*write)(void*, const char*, size_t),
+                               void *arg,
+                               uint32_t flags);
 
 /* ---- Metrics ---------------------------------------------------------------------------------------------------- */
 

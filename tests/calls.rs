@@ -76,6 +76,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("capi/post.rs", "call::plain"),
     ("capi/runtime.rs", ""), // kept only
     ("capi/scope.rs", ""),
+    ("capi/stats.rs", "call::text"),
     ("capi/syscall.rs", "call::plain"),
     ("capi/timer.rs", ""),
     ("capi/token.rs", ""),

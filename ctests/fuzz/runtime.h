@@ -154,6 +154,8 @@ static void metrics(actor *a) {
   MAY(a, gmx_metrics_text(takes, &want), want, GMX_ENOMEM);
   IS(a, gmx_metrics_read(NULL, 1), GMX_EINVAL);
   CHECK(gmx_metric_bounds()[0] == 128);
+  MAY(a, gmx_dump_goroutines(takes, &want, (uint32_t)rnd(a, 4)), want, GMX_ENOMEM);
+  IS(a, gmx_dump_goroutines(takes, &want, 4), GMX_EINVAL);
 }
 
 static void inside(actor *a) {

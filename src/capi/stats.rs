@@ -346,6 +346,54 @@ pub extern "C" fn gmx_write_heap_dump(fd: i32) -> gmx_status {
     status
 }
 
+/// gmx_dump_goroutines: JSON instead of text.
+pub const GMX_DUMP_JSON: u32 = 1;
+/// gmx_dump_goroutines: goroutines with the same stack are one entry with their number, the largest number first.
+pub const GMX_DUMP_GROUPS: u32 = 2;
+
+/// Calls write(arg, text, n) once, with the stacks of all goroutines as text in the shape that Go gives it. Nothing
+/// stops for it, and nothing waits: a goroutine that runs while it is looked at is shown without its stack. Functions
+/// are shown by name if their object exports them; otherwise addr2line knows them by the place in their file. Code
+/// needs no frame pointers, but the tables for exceptions (-fasynchronous-unwind-tables, the default of compilers).
+///
+/// flags is 0 or a sum of GMX_DUMP_*. JSON is an array of objects with id, name, state, reason, waited_ms, thread,
+/// frames and began_in; what is not known is null. A frame has function, offset, file and file_offset. In groups an
+/// object also has count, and id, name and waited_ms are those of the goroutine that has waited longest.
+///
+/// write runs as the caller's own code, after the look: it may do what the caller may. It must return. The text is not
+/// terminated. The loader keeps its list of objects for the look, so a dlopen or dlclose elsewhere may delay it.
+///
+/// Blocks: as write does.
+/// Call from: every context; it does not start the runtime.
+/// Safepoint: as write is.
+/// Migrates: as write does.
+/// Cancellable: as write is.
+/// Owns: the text is the library's, good during the call.
+/// Returns: what write returns, GMX_OK if all went well; GMX_EINVAL if write is NULL or flags is wrong; GMX_ENOMEM.
+/// Since: 0.2
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_dump_goroutines(
+    write: Option<extern "C" fn(*mut std::ffi::c_void, *const std::ffi::c_char, usize) -> gmx_status>,
+    arg: *mut std::ffi::c_void,
+    flags: u32,
+) -> gmx_status {
+    let is_known = flags & !(GMX_DUMP_JSON | GMX_DUMP_GROUPS) == 0;
+    let Some(write) = write.filter(|_| is_known) else { return wrong(GMX_EINVAL) };
+    let form = rt::stacks::Form { json: flags & GMX_DUMP_JSON != 0, groups: flags & GMX_DUMP_GROUPS != 0 };
+    let m = match any() {
+        Ok(m) => m,
+        Err(status) => return status,
+    };
+    let Some(text) = rt::stacks::text(m.sched(), form) else { return GMX_ENOMEM };
+    drop(m);
+    let status = crate::sys::call::text(write, arg, text.as_bytes());
+    // The heap's lock must not be held by a thread that is held itself. (It may be another thread by now.)
+    let _inside = MRef::current().map(Inside::enter);
+    drop(text);
+    status
+}
+
 fn write(fd: i32, bytes: &[u8]) -> gmx_status {
     crate::sys::write_all(fd, bytes).map_or_else(|errno| -errno, |()| GMX_OK)
 }

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod notify;
 mod nudge;
 pub mod report;
+pub mod stacks;
 pub mod strict;
 pub mod trace;
 pub mod trouble;

@@ -16,7 +16,8 @@ const MANY: &[(&str, usize)] = &[
     ("report", 1),
     ("gmx_signal_notify", 1),
     ("gmx_metrics_read", 0),
-    ("gmx_metrics_text", 0), // what its function gets
+    ("gmx_metrics_text", 0),    // what its function gets
+    ("gmx_dump_goroutines", 0), // the same
     ("gmx_metric_bounds", ITSELF),
     ("buckets", ITSELF),
 ];

@@ -574,6 +574,8 @@ pub extern fn gmx_io_batch(ops: ?*gmx_io_op, n: usize, timeout: i64) Status;
 
 // ---- Seeing inside
 
+pub const GMX_DUMP_JSON = 1;
+pub const GMX_DUMP_GROUPS = 2;
 pub const gmx_mem_stats = extern struct {
     struct_size: usize = @sizeOf(gmx_mem_stats),
     stacks_reserved_bytes: u64 = 0,
@@ -635,6 +637,7 @@ pub extern fn gmx_read_mem_stats(out: ?*gmx_mem_stats) Status;
 pub extern fn gmx_release_memory() Status;
 pub extern fn gmx_read_sched_stats(out: ?*gmx_sched_stats) Status;
 pub extern fn gmx_write_heap_dump(fd: i32) Status;
+pub extern fn gmx_dump_goroutines(write: ?*const fn (?*anyopaque, [*]const u8, usize) callconv(.c) Status, arg: ?*anyopaque, flags: u32) Status;
 
 // ---- Metrics
 

@@ -294,6 +294,8 @@ const
   IO_WRITE* = 1'u32
   IO_FSYNC* = 2'u32
   IO_FDATASYNC* = 3'u32
+  DUMP_JSON* = 1'u32
+  DUMP_GROUPS* = 2'u32
   METRIC_NONE* = 0'i32
   METRIC_COUNTER* = 1'i32
   METRIC_GAUGE* = 2'i32
@@ -388,6 +390,8 @@ _Static_assert(GMX_IO_READ == 0, "gomax.h is not the one of this module");
 _Static_assert(GMX_IO_WRITE == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_IO_FSYNC == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_IO_FDATASYNC == 3, "gomax.h is not the one of this module");
+_Static_assert(GMX_DUMP_JSON == 1, "gomax.h is not the one of this module");
+_Static_assert(GMX_DUMP_GROUPS == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_METRIC_NONE == 0, "gomax.h is not the one of this module");
 _Static_assert(GMX_METRIC_COUNTER == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_METRIC_GAUGE == 2, "gomax.h is not the one of this module");
@@ -728,6 +732,7 @@ proc gmx_read_mem_stats*(`out`: ptr MemStats): Status
 proc gmx_release_memory*(): Status
 proc gmx_read_sched_stats*(`out`: ptr SchedStats): Status
 proc gmx_write_heap_dump*(fd: int32): Status
+proc gmx_dump_goroutines*(write: proc (p0: pointer, p1: cstring, p2: csize_t): Status {.cdecl.}, arg: pointer, flags: uint32): Status
 
 # ---- Metrics
 
