@@ -580,22 +580,49 @@ static void sleep_storm(void) {
 }
 
 static uint32_t gate, all_started;
+static long to_start;
 static atomic_long started;
 
 static void waiter(void *unused) {
   (void)unused;
-  if (atomic_fetch_add(&started, 1) + 1 == n) must(gmx_sema_release(&all_started));
+  if (atomic_fetch_add(&started, 1) + 1 == to_start) must(gmx_sema_release(&all_started));
   must(gmx_sema_acquire(&gate));
+}
+
+static void park_so_many(long gs) {
+  to_start = gs;
+  for (long i = 0; i < gs; i++) must(gmx_spawn(waiter, NULL));
+  must(gmx_sema_acquire(&all_started));
 }
 
 static void parked(void) {
   long before = status_kb("VmRSS");
   start();
-  for (long i = 0; i < n; i++) must(gmx_spawn(waiter, NULL));
-  must(gmx_sema_acquire(&all_started));
+  park_so_many(n);
   double ns = (double)(gmx_now() - begin) / (double)n, cpu = (cpu_ns() - cpu_begin) / (double)n;
   printf("ns=%.1f cpu_ns=%.1f rss_b=%.0f\n", ns, cpu, 1024 * (double)(status_kb("VmRSS") - before) / (double)n);
 }
+
+/* ---- the stacks of Gs ---- */
+
+static gmx_status takes_text(void *bytes, const char *text, size_t size) {
+  (void)text;
+  *(size_t *)bytes = size;
+  return GMX_OK;
+}
+
+static void dump(uint32_t flags) {
+  size_t bytes = 0;
+  park_so_many(m);
+  start();
+  for (long i = 0; i < n; i++) must(gmx_dump_goroutines(takes_text, &bytes, flags));
+  double ns = (double)(gmx_now() - begin) / (double)n, cpu = (cpu_ns() - cpu_begin) / (double)n;
+  printf("ns=%.0f cpu_ns=%.0f text_kb=%zu rss_mb=%ld\n", ns, cpu, bytes / 1024, status_kb("VmHWM") / 1024);
+}
+
+static void dump_goroutines(void) { dump(0); }
+static void dump_goroutines_json(void) { dump(GMX_DUMP_JSON); }
+static void dump_goroutines_groups(void) { dump(GMX_DUMP_GROUPS); }
 
 /* ---- the world, barriers, numbers of Ps ---- */
 
@@ -840,6 +867,9 @@ static const struct bench cases[] = {
     {"attach_detach", attach_detach, true, "N times"},
     {"sleep_storm", sleep_storm, false, "N Gs sleep 1 to 1000 ms"},
     {"parked", parked, false, "N Gs wait at a semaphore"},
+    {"dump_goroutines", dump_goroutines, false, "N times, M parked Gs"},
+    {"dump_goroutines_json", dump_goroutines_json, false, "N times, M parked Gs"},
+    {"dump_goroutines_groups", dump_goroutines_groups, false, "N times, M parked Gs"},
     {"stop_start_world", stop_start_world, false, "N times, other Ps idle"},
     {"stop_start_busy_world", stop_start_busy_world, false, "N times, one other P busy"},
     {"for_each_p", for_each_p, false, "N times, other Ps idle"},
