@@ -121,7 +121,10 @@ traced() { # NAME PS: runs it with a trace, of which the checker must find the o
 documented() { # each ```sh run of the page, in a directory that has a program and its trace
   programs docs/inside.md "$work/page" && mkdir "$work/at" && local file
   for file in "$work"/page/*.c; do
-    "$cc" -std=c11 -D_GNU_SOURCE -g -Wall -Wextra -Werror -Iinclude -pthread -o "$work/at/app" "$file" -L"$here/lib" -lgomax || return 1
+    local name # its first line says it
+    name=$(sed -nE '1s,^/\* ([a-z]+)\.c: .*,\1,p' "$file")
+    "$cc" -std=c11 -D_GNU_SOURCE -g -O2 -rdynamic -Wall -Wextra -Werror -Iinclude -pthread -o "$work/at/${name:?}" "$file" \
+      -L"$here/lib" -lgomax || return 1
   done
   (($(ls "$work"/page/*.sh | wc -l) >= 4)) || { echo "few commands in docs/inside.md"; return 1; }
   for file in $(ls "$work"/page/*.sh | sort -V); do

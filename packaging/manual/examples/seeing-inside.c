@@ -35,6 +35,15 @@ static gmx_status shrink(uint64_t *kept) {
 }
 /* end */
 
+/* example: gmx_dump_goroutines */
+static gmx_status put(void *to, const char *text, size_t n) {
+  return fwrite(text, 1, n, to) == n ? GMX_OK : GMX_EPIPE;
+}
+
+// Where the goroutines are: as many lines as there are places, not as there are goroutines. Nothing stops for it.
+static gmx_status print_stacks(FILE *to) { return gmx_dump_goroutines(put, to, GMX_DUMP_GROUPS); }
+/* end */
+
 /* example: gmx_write_heap_dump */
 #include <signal.h>
 
@@ -95,6 +104,10 @@ static void all(void *arg) {
   FILE *to = open_memstream(&text, &size);
   assert(print_metrics(to) == GMX_OK && fclose(to) == 0);
   assert(strstr(text, "goroutines 1\nrunnable 0\nwaiting_io 0\n"));
+  free(text);
+  to = open_memstream(&text, &size);
+  assert(print_stacks(to) == GMX_OK && fclose(to) == 0);
+  assert(strncmp(text, "1 goroutine [running], one is goroutine ", 40) == 0);
   free(text);
   for (int i = 0; i < 100; i++) assert(gmx_waitgroup_go(&group, nothing, NULL) == GMX_OK);
   gmx_waitgroup_wait(&group);
