@@ -357,6 +357,9 @@ enum column { G, SYS, ATT, CB, FOR, FEP, COM, STW, FSTW, PIN, COLUMNS };
   X(trace_wrong_opts,       EVERYWHERE(inval))                                                      \
   X(trace_snapshot_none,    BLOCKS(perm))                                                           \
   X(trace_stop_none,        BLOCKS(perm))                                                           \
+  X(debug_serve,            BLOCKS(ok))                                                             \
+  X(debug_wrong_opts,       EVERYWHERE(inval))                                                      \
+  X(debug_stop_none,        BLOCKS(perm))                                                           \
   X(trace_task,             ok,    insys, ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
   X(trace_region,           ok,    insys, ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
   X(trace_log,              ok,    insys, ok,    ok,    notg,  notg,  notg,  ok,    notg,  ok)      \
@@ -1940,6 +1943,23 @@ CALL(trace_start_and_stop) {
   CHECK_OK(gmx_trace_stop(null_fd));
   return s;
 }
+/* the library of the page is beside no library under test: what is refused before it is looked for, and its lack */
+CALL(debug_serve) {
+  USED;
+  gmx_status s = gmx_debug_serve("127.0.0.1:0", NULL);
+  return s == GMX_ENOTSUP ? GMX_OK : s;
+}
+CALL(debug_wrong_opts) {
+  char url[256];
+  gmx_debug_opts opts = {.struct_size = sizeof opts, .flags = 2};
+  CHECK_STATUS(gmx_debug_serve("unix", &opts), GMX_EINVAL);
+  opts.flags = 0, opts.url = url;
+  CHECK_STATUS(gmx_debug_serve("unix", &opts), GMX_EINVAL);
+  opts.url_size = sizeof url, opts.reserved = 1;
+  CHECK_STATUS(gmx_debug_serve("unix", &opts), GMX_EINVAL);
+  return USED, gmx_debug_serve(NULL, NULL);
+}
+CALL(debug_stop_none) { return USED, gmx_debug_stop(); }
 CALL(trace_wrong_opts) {
   gmx_trace_opts opts = {.struct_size = sizeof opts, .ring_bytes = 4095};
   CHECK_STATUS(gmx_trace_start(&opts), GMX_EINVAL);

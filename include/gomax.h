@@ -4550,6 +4550,10 @@ GMX_MUST_USE GMX_API gmx_status gmx_io_batch(struct gmx_io_op *ops, size_t n, in
  * gmx_dump_goroutines: goroutines with the same stack are one entry with their number, the largest number first.
  */
 #define GMX_DUMP_GROUPS 2
+ * gmx_debug_opts.flags: an address that other machines may reach. The token alone protects the page then, and it is
+ * sent as plain text.
+ */
+#define GMX_DEBUG_ANYWHERE 1
 
 /**
  * Memory of the library. struct_size is sizeof(gmx_mem_stats) or 0.
@@ -4744,6 +4748,33 @@ typedef struct gmx_sched_stats {
 } gmx_sched_stats;
 
 /**
+ * How the live page is served. Zero is the default everywhere; struct_size is sizeof(gmx_debug_opts) or 0.
+ */
+typedef struct gmx_debug_opts {
+  /**
+   * sizeof(gmx_debug_opts) of the caller.
+   */
+  size_t struct_size;
+  /**
+   * GMX_DEBUG_*.
+   */
+  uint32_t flags;
+  /**
+   * Must be 0.
+   */
+  uint32_t reserved;
+  /**
+   * Room for the place of the page, terminated: an URL with the token in it, or unix: and a path. NULL: it is
+   * written to stderr.
+   */
+  char *url;
+  /**
+   * The bytes of that room. 256 are enough, except for a long path.
+   */
+  size_t url_size;
+} gmx_debug_opts;
+
+/**
  * Reads the memory of the library, in a world stopped for the moment.
  *
  * Blocks: as gmx_stop_the_world.
@@ -4816,6 +4847,47 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 GMX_MUST_USE GMX_API gmx_status gmx_dump_goroutines(gmx_status (*write)(void*, const char*, size_t),
                                void *arg,
                                uint32_t flags);
+ * Serves the live page: what every P, thread and goroutine does now, as a page for a browser, as JSON and as metrics;
+ * the stacks of all goroutines; and traces. docs/inside.md lists the paths. A thread of its own serves it, which needs
+ * no P: so the page comes while every goroutine hangs. Only GET is answered, and nothing of the program can be
+ * changed. One page is served at a time, in this process: a child of fork serves none. It is served until
+ * gmx_debug_stop, also after gmx_shutdown.
+ *
+ * The second library, libgomax-debug.so.0, does this. It is loaded from the directory of libgomax, or else by its
+ * name.
+ *
+ *     gmx_status status = gmx_debug_serve("unix", NULL);
+ *     if (status != GMX_OK) fprintf(stderr, "no live page: %s\n", gmx_strerror(status));
+ *
+ * address: "unix:PATH", a socket for the same user alone; "unix" for $XDG_RUNTIME_DIR/gomax/PID.sock, where the
+ * command gomaxctl looks; "127.0.0.1:PORT" or "[::1]:PORT", where each request needs the token; port 0 for any.
+ * opts: NULL for the defaults.
+ *
+ * Blocks: the thread, while the second library is loaded and the socket made. A goroutine's P runs others meanwhile.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: on a goroutine.
+ * Migrates: on a goroutine.
+ * Owns: address and opts stay the caller's.
+ * Returns: GMX_OK; GMX_EINVAL if address is NULL or none of these, for flags, for another machine's address without
+ * GMX_DEBUG_ANYWHERE, and if url_size is too small; GMX_ENOTSUP if the second library is not there or of another
+ * version; GMX_EBUSY if a page is served already; the negative errno of what the socket needs, such as -EADDRINUSE,
+ * -EEXIST for a file that is no socket, -EPERM for a socket of another user, -ENOENT for "unix" without
+ * XDG_RUNTIME_DIR; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
+ * Since: 0.2
+ */
+GMX_MUST_USE GMX_API gmx_status gmx_debug_serve(const char *address, const struct gmx_debug_opts *opts);
+
+/**
+ * Serves the live page no more. Connections are closed, and a trace that is being made is not finished.
+ *
+ * Blocks: the thread, for a moment: while the thread of the page ends. A goroutine's P runs others meanwhile.
+ * Call from: G, attached thread, foreign thread.
+ * Safepoint: on a goroutine.
+ * Migrates: on a goroutine.
+ * Returns: GMX_OK; GMX_EPERM if none is served; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
+ * Since: 0.2
+ */
+GMX_API gmx_status gmx_debug_stop(void);
 
 /* ---- Metrics ---------------------------------------------------------------------------------------------------- */
 

@@ -71,6 +71,8 @@ const POINTERS: &[(&str, &str)] = &[
     ("capi/metrics.rs", "call::text"),
     ("capi/once.rs", "call::plain"),
     ("capi/parallel.rs", ""),
+    ("rt/page.rs", ""),   // those of the second library, which is no code of the host
+    ("rt/table.rs", ""),  // the same
     ("rt/notify.rs", ""), // the host's handlers, as in rt/nudge.rs
     ("rt/nudge.rs", ""),  // the host's handler of a signal, as in fiber/signals.rs
     ("capi/post.rs", "call::plain"),

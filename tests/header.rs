@@ -102,6 +102,7 @@ fn layouts() -> Vec<Layout> {
         gmx_stop_opts { struct_size, flags, reserved, reason, timeout }
         gmx_cleanup { r#fn, arg, below }
         gmx_trace_opts { struct_size, ring_bytes, flags, reserved }
+        gmx_debug_opts { struct_size, flags, reserved, url, url_size }
         gmx_mutex { state, reserved }
         gmx_rmutex { mutex, again }
         gmx_rwmutex { writers, state, reserved }
@@ -157,7 +158,7 @@ const MAY_BE_IGNORED: &[(&str, &str)] = &[
          gmx_sema_release_handoff gmx_wake_address gmx_mutex_unlock gmx_rmutex_unlock gmx_rwmutex_unlock
          gmx_rwmutex_runlock gmx_cond_signal gmx_cond_broadcast gmx_waitgroup_done gmx_cancel_now gmx_cancel_now_because
          gmx_cancel_g gmx_cancel_unshield gmx_cancel_free gmx_scope_cancel gmx_chan_free gmx_chan_close gmx_chan_close_drop
-         gmx_signal_stop gmx_process_kill gmx_process_release gmx_cancel_hook_stop gmx_timer_stop gmx_timer_free gmx_close gmx_poll_shutdown gmx_release_memory",
+         gmx_signal_stop gmx_debug_stop gmx_process_kill gmx_process_release gmx_cancel_hook_stop gmx_timer_stop gmx_timer_free gmx_close gmx_poll_shutdown gmx_release_memory",
     ),
     ("lets time pass", "gmx_yield gmx_sleep gmx_safepoint_slow"),
     (

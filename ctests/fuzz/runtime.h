@@ -101,6 +101,23 @@ static void looks(void *arg, const gmx_g_info *info) {
   (*(int *)arg)++;
 }
 
+/* No library of the page is beside the one under test, or it is: other actors stop what it serves. */
+static void pages(actor *a) {
+  gmx_debug_opts o;
+  gmx_status want = may_wait(a), s;
+  memset(&o, 0, sizeof o);
+  o.struct_size = sizeof o;
+  o.flags = 2;
+  IS(a, gmx_debug_serve("127.0.0.1:0", &o), GMX_EINVAL);
+  IS(a, gmx_debug_serve(NULL, NULL), GMX_EINVAL);
+  s = gmx_debug_serve("192.0.2.1:0", NULL);
+  if (want != GMX_OK) IS(a, s, want);
+  else MAY(a, s, GMX_ENOTSUP, GMX_EINVAL, DOWN(a));
+  s = gmx_debug_stop();
+  if (want != GMX_OK) IS(a, s, want);
+  else MAY(a, s, GMX_EPERM, GMX_OK, DOWN(a));
+}
+
 /* Other actors start and stop it, too. */
 static void traces(actor *a) {
   gmx_trace_opts o;
@@ -195,7 +212,7 @@ static void inside(actor *a) {
       CHECK(gmx_strerror((gmx_status)next_random(&a->seed)) != NULL && gmx_err_name((gmx_status)next_random(&a->seed)) != NULL);
       CHECK(gmx_version() != 0 && gmx_now() > 0);
       break;
-    case 5: one_in(a, 2) ? traces(a) : says(a); break;
+    case 5: one_in(a, 3) ? pages(a) : one_in(a, 2) ? traces(a) : says(a); break;
     case 6: metrics(a); break;
     default:
       for (uint64_t n = rnd(a, 100); n > 0; n--) gmx_safepoint();

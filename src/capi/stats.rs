@@ -7,9 +7,10 @@ use super::*;
 use crate::block::fd;
 use crate::gmp::m::{Ctx, Kind, MRef};
 use crate::protocol::tidy;
-use crate::rt::{self, dump};
+use crate::rt::{self, dump, page};
 use crate::sched::world;
 use crate::sync::{Ordering, now};
+use std::ffi::{CStr, c_char};
 
 /// Memory of the library. struct_size is sizeof(gmx_mem_stats) or 0.
 #[repr(C)]
@@ -396,4 +397,116 @@ pub extern "C" fn gmx_dump_goroutines(
 
 fn write(fd: i32, bytes: &[u8]) -> gmx_status {
     crate::sys::write_all(fd, bytes).map_or_else(|errno| -errno, |()| GMX_OK)
+}
+
+/// gmx_debug_opts.flags: an address that other machines may reach. The token alone protects the page then, and it is
+/// sent as plain text.
+pub const GMX_DEBUG_ANYWHERE: u32 = 1;
+
+const _: () = assert!(GMX_DEBUG_ANYWHERE == rt::table::ANYWHERE);
+
+/// How the live page is served. Zero is the default everywhere; struct_size is sizeof(gmx_debug_opts) or 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gmx_debug_opts {
+    /// sizeof(gmx_debug_opts) of the caller.
+    pub struct_size: usize,
+    /// GMX_DEBUG_*.
+    pub flags: u32,
+    /// Must be 0.
+    pub reserved: u32,
+    /// Room for the place of the page, terminated: an URL with the token in it, or unix: and a path. NULL: it is
+    /// written to stderr.
+    pub url: *mut c_char,
+    /// The bytes of that room. 256 are enough, except for a long path.
+    pub url_size: usize,
+}
+
+/// Serves the live page: what every P, thread and goroutine does now, as a page for a browser, as JSON and as metrics;
+/// the stacks of all goroutines; and traces. docs/inside.md lists the paths. A thread of its own serves it, which needs
+/// no P: so the page comes while every goroutine hangs. Only GET is answered, and nothing of the program can be
+/// changed. One page is served at a time, in this process: a child of fork serves none. It is served until
+/// gmx_debug_stop, also after gmx_shutdown.
+///
+/// The second library, libgomax-debug.so.0, does this. It is loaded from the directory of libgomax, or else by its
+/// name.
+///
+/// ```c
+/// gmx_status status = gmx_debug_serve("unix", NULL);
+/// if (status != GMX_OK) fprintf(stderr, "no live page: %s\n", gmx_strerror(status));
+/// ```
+///
+/// address: "unix:PATH", a socket for the same user alone; "unix" for $XDG_RUNTIME_DIR/gomax/PID.sock, where the
+/// command gomaxctl looks; "127.0.0.1:PORT" or "[::1]:PORT", where each request needs the token; port 0 for any.
+/// opts: NULL for the defaults.
+///
+/// Blocks: the thread, while the second library is loaded and the socket made. A goroutine's P runs others meanwhile.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: on a goroutine.
+/// Migrates: on a goroutine.
+/// Cancellable: no.
+/// Owns: address and opts stay the caller's.
+/// Returns: GMX_OK; GMX_EINVAL if address is NULL or none of these, for flags, for another machine's address without
+/// GMX_DEBUG_ANYWHERE, and if url_size is too small; GMX_ENOTSUP if the second library is not there or of another
+/// version; GMX_EBUSY if a page is served already; the negative errno of what the socket needs, such as -EADDRINUSE,
+/// -EEXIST for a file that is no socket, -EPERM for a socket of another user, -ENOENT for "unix" without
+/// XDG_RUNTIME_DIR; GMX_ENOMEM; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
+/// Since: 0.2
+///
+/// # Safety
+/// `address` is null or terminated. `opts` is null or points to as many bytes as its `struct_size` says; its `url` is
+/// null or has room for `url_size` bytes.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmx_debug_serve(address: *const c_char, opts: *const gmx_debug_opts) -> gmx_status {
+    // SAFETY: the caller's promise.
+    let (flags, url, size) = match unsafe { read_sized(opts) } {
+        Ok(None) => (0, std::ptr::null_mut(), 0),
+        Ok(Some(o)) if o.flags & !GMX_DEBUG_ANYWHERE != 0 || o.reserved != 0 => return wrong(GMX_EINVAL),
+        Ok(Some(o)) if o.url.is_null() != (o.url_size == 0) => return wrong(GMX_EINVAL),
+        Ok(Some(o)) => (o.flags, o.url, o.url_size),
+        Err(status) => return status,
+    };
+    if address.is_null() {
+        return wrong(GMX_EINVAL);
+    }
+    match may_wait() {
+        Ok(m) => drop(m),
+        Err(status) => return status,
+    }
+    // SAFETY: the caller's promise.
+    let address = unsafe { CStr::from_ptr(address) };
+    // SAFETY: as above.
+    let status = apart(|| unsafe { page::serve_for(address, flags, url, size) });
+    if status == GMX_EINVAL { wrong(status) } else { status }
+}
+
+/// Serves the live page no more. Connections are closed, and a trace that is being made is not finished.
+///
+/// Blocks: the thread, for a moment: while the thread of the page ends. A goroutine's P runs others meanwhile.
+/// Call from: G, attached thread, foreign thread.
+/// Safepoint: on a goroutine.
+/// Migrates: on a goroutine.
+/// Cancellable: no.
+/// Owns: nothing.
+/// Returns: GMX_OK; GMX_EPERM if none is served; GMX_ENOTG, GMX_EINSYSCALL; GMX_ESHUTDOWN.
+/// Since: 0.2
+#[unsafe(no_mangle)]
+pub extern "C" fn gmx_debug_stop() -> gmx_status {
+    match may_wait() {
+        Ok(m) => drop(m),
+        Err(status) => return status,
+    }
+    if apart(page::stop) { GMX_OK } else { wrong(GMX_EPERM) }
+}
+
+/// Calls `f` without the caller's P.
+fn apart<T>(f: impl FnOnce() -> T) -> T {
+    if may_leave() && gmx_enter_syscall() == GMX_OK {
+        let done = f();
+        gmx_exit_syscall();
+        return done;
+    }
+    let _inside = MRef::current().map(Inside::enter);
+    f()
 }

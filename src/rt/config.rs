@@ -164,6 +164,8 @@ pub struct Debug {
     trace: (usize, usize),
     /// The size of the rings for records.
     pub trace_kb: u64,
+    /// As `trace`, the address of the live page.
+    http: (usize, usize),
 }
 
 /// What becomes of a wrong call, beside its status (strict.rs).
@@ -192,6 +194,7 @@ impl Debug {
         strict: Strict::Off,
         trace: (0, 0),
         trace_kb: (super::trace::RING_BYTES >> 10) as u64,
+        http: (0, 0),
     };
 }
 
@@ -217,6 +220,8 @@ enum Value {
     Word(&'static [&'static str]),
     /// The name of a file. The setting gets where it begins in the text, and in the upper half how long it is.
     File,
+    /// As a file.
+    Address,
 }
 
 const SETTINGS: &[Setting] = &[
@@ -311,6 +316,12 @@ const SETTINGS: &[Setting] = &[
         what: "for how many KiB of records each thread has room; 256 by default, 4 at least",
         set: |d, v| d.trace_kb = v,
     },
+    Setting {
+        name: "http",
+        value: Value::Address,
+        what: "serve the live page; unix, unix:PATH, 127.0.0.1:PORT or [::1]:PORT",
+        set: |d, v| d.http = (v as u32 as usize, (v >> 32) as usize),
+    },
 ];
 
 impl Value {
@@ -337,6 +348,7 @@ impl fmt::Display for Setting {
             Value::Switch => f.write_str("=0|1"),
             Value::Number { unit, .. } => write!(f, "={unit}"),
             Value::File => f.write_str("=FILE"),
+            Value::Address => f.write_str("=ADDRESS"),
             Value::Word(words) => {
                 for (i, word) in words.iter().enumerate() {
                     write!(f, "{}{word}", if i == 0 { '=' } else { '|' })?;
@@ -394,7 +406,7 @@ fn settings(text: &[u8], mut wrong: impl FnMut(&[u8])) -> Debug {
         // Within the text, so that it needs no memory of its own.
         let place = |v: &[u8]| (v.as_ptr() as u64 - text.as_ptr() as u64) | (v.len() as u64) << 32;
         let parse = |s: &Setting| match (&s.value, value) {
-            (Value::File, Some(v)) if !v.is_empty() && !v.contains(&0) => Some(place(v)),
+            (Value::File | Value::Address, Some(v)) if !v.is_empty() && !v.contains(&0) => Some(place(v)),
             _ => s.value.parse(value),
         };
         match setting.and_then(|s| Some((s, parse(s)?))) {
@@ -444,6 +456,15 @@ impl Environment {
     pub fn trace(&self) -> Option<&[u8]> {
         let (begin, len) = self.debug.trace;
         self.gmxdebug.bytes().get(begin..begin + len).filter(|path| !path.is_empty())
+    }
+
+    /// Where the live page is to be served. The address is terminated.
+    pub fn http<'a>(&self, room: &'a mut [u8; ADDRESS_BYTES]) -> Option<&'a CStr> {
+        let (begin, len) = self.debug.http;
+        let address = self.gmxdebug.bytes().get(begin..begin + len).filter(|address| !address.is_empty())?;
+        room[..len].copy_from_slice(address);
+        room[len] = 0;
+        CStr::from_bytes_with_nul(&room[..=len]).ok()
     }
 
     /// The remarks for the user about the variables: a line for each variable with a part that was not understood, and
@@ -521,6 +542,29 @@ struct Variable {
     len: usize,
     /// It does not fit, and counts as empty.
     long: bool,
+}
+
+/// Room for an address of the live page, with its NUL: one of a variable fits, and so does that of [`socket_path`].
+pub const ADDRESS_BYTES: usize = 640;
+
+/// The address of the live page's socket for this process, `unix:DIRECTORY/gomax/PID.sock`. None: the user has no
+/// directory for such files, or one with a long name.
+pub fn socket_path(room: &mut [u8; ADDRESS_BYTES]) -> Option<&CStr> {
+    let directory = Variable::read(c"XDG_RUNTIME_DIR");
+    if directory.bytes().first() != Some(&b'/') {
+        return None;
+    }
+    let mut rest = &mut room[..];
+    let end = {
+        use std::io::Write;
+        let whole = rest.len();
+        let directory = directory.bytes();
+        rest.write_all(b"unix:").ok()?;
+        rest.write_all(directory).ok()?;
+        write!(rest, "/gomax/{}.sock\0", std::process::id()).ok()?;
+        whole - rest.len()
+    };
+    CStr::from_bytes_with_nul(&room[..end]).ok()
 }
 
 /// systemd's protocol: the number of a descriptor that the process was started with, counted from 0. None: there are
@@ -615,7 +659,7 @@ mod tests {
                     (vec!["=0".into(), "=17".into(), format!("={most}")], bad)
                 }
                 Value::Word(words) => (words.iter().map(|w| format!("={w}")).collect(), &["", "=", "=none of them"]),
-                Value::File => (vec!["=a".into(), "=/tmp/a=b".into()], &["", "="]),
+                Value::File | Value::Address => (vec!["=a".into(), "=/tmp/a=b".into()], &["", "="]),
             };
             for value in good {
                 assert_eq!(wrong_in(&format!("{}{value}", setting.name)), [""; 0]);

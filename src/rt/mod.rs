@@ -14,9 +14,11 @@ pub mod main_g;
 pub mod metrics;
 pub mod notify;
 mod nudge;
+pub mod page;
 pub mod report;
 pub mod stacks;
 pub mod strict;
+pub mod table;
 pub mod trace;
 pub mod trouble;
 
@@ -249,6 +251,9 @@ pub fn begin(options: &Options, strict: bool) -> Result<&'static Sched> {
     }
     if !remark.as_bytes().is_empty() {
         report::emit(remark.as_bytes());
+    }
+    if let Some(address) = env.http(&mut [0; config::ADDRESS_BYTES]) {
+        page::by_setting(address);
     }
     Ok(sched)
 }
@@ -728,6 +733,7 @@ static SURVIVOR: AtomicU64 = AtomicU64::new(0);
 unsafe extern "C" fn before_fork() {
     // No thread may be held while it has this lock.
     seize::come_back();
+    page::before_fork();
     IN_LOADER.lock();
     sys::heap::before_fork();
 }
@@ -735,6 +741,7 @@ unsafe extern "C" fn before_fork() {
 unsafe extern "C" fn after_fork() {
     sys::heap::after_fork();
     IN_LOADER.unlock();
+    page::after_fork();
     seize::end_of_call();
 }
 
@@ -760,6 +767,7 @@ unsafe extern "C" fn forked() {
     main_g::forget();
     notify::forget();
     apart::forget();
+    page::forget();
     sys::arch::set_current_m(std::ptr::null_mut());
     BEGIN_END.reopen();
     IN_LOADER.reopen();

@@ -576,6 +576,7 @@ pub extern fn gmx_io_batch(ops: ?*gmx_io_op, n: usize, timeout: i64) Status;
 
 pub const GMX_DUMP_JSON = 1;
 pub const GMX_DUMP_GROUPS = 2;
+pub const GMX_DEBUG_ANYWHERE = 1;
 pub const gmx_mem_stats = extern struct {
     struct_size: usize = @sizeOf(gmx_mem_stats),
     stacks_reserved_bytes: u64 = 0,
@@ -633,11 +634,20 @@ pub const gmx_sched_stats = extern struct {
     poll_breaks: u64 = 0,
     fds_open: i64 = 0,
 };
+pub const gmx_debug_opts = extern struct {
+    struct_size: usize = @sizeOf(gmx_debug_opts),
+    flags: u32 = 0,
+    reserved: u32 = 0,
+    url: ?[*:0]u8 = null,
+    url_size: usize = 0,
+};
 pub extern fn gmx_read_mem_stats(out: ?*gmx_mem_stats) Status;
 pub extern fn gmx_release_memory() Status;
 pub extern fn gmx_read_sched_stats(out: ?*gmx_sched_stats) Status;
 pub extern fn gmx_write_heap_dump(fd: i32) Status;
 pub extern fn gmx_dump_goroutines(write: ?*const fn (?*anyopaque, [*]const u8, usize) callconv(.c) Status, arg: ?*anyopaque, flags: u32) Status;
+pub extern fn gmx_debug_serve(address: ?[*:0]const u8, opts: ?*const gmx_debug_opts) Status;
+pub extern fn gmx_debug_stop() Status;
 
 // ---- Metrics
 
@@ -695,6 +705,7 @@ comptime {
     laidOut(gmx_stop_opts, 32, &.{ 0, 8, 12, 16, 24 });
     laidOut(gmx_cleanup, 24, &.{ 0, 8, 16 });
     laidOut(gmx_trace_opts, 24, &.{ 0, 8, 16, 20 });
+    laidOut(gmx_debug_opts, 32, &.{ 0, 8, 12, 16, 24 });
     laidOut(gmx_mutex, 16, &.{ 0, 8 });
     laidOut(gmx_rmutex, 24, &.{ 0, 16 });
     laidOut(gmx_rwmutex, 32, &.{ 0, 16, 24 });

@@ -42,6 +42,15 @@ static gmx_status put(void *to, const char *text, size_t n) {
 
 // Where the goroutines are: as many lines as there are places, not as there are goroutines. Nothing stops for it.
 static gmx_status print_stacks(FILE *to) { return gmx_dump_goroutines(put, to, GMX_DUMP_GROUPS); }
+/* example: gmx_debug_serve gmx_debug_stop */
+// A switch for the live page. With the address "unix" it is for `gomaxctl PID top`; with
+// "127.0.0.1:0" for a browser, at the place that is written to stderr.
+static gmx_status show_page(bool on, const char *address) {
+  if (!on) return gmx_debug_stop();
+  gmx_status status = gmx_debug_serve(address, NULL);
+  if (status == GMX_ENOTSUP) fprintf(stderr, "libgomax-debug.so.0 is not installed\n");
+  return status;
+}
 /* end */
 
 /* example: gmx_write_heap_dump */
@@ -113,6 +122,9 @@ static void all(void *arg) {
   gmx_waitgroup_wait(&group);
   assert(shrink(&kept) == GMX_OK && kept < 1000);
   dumps();
+  gmx_status shown = show_page(true, "127.0.0.1:0");
+  assert(shown == GMX_OK || shown == GMX_ENOTSUP);
+  assert(show_page(false, NULL) == (shown == GMX_OK ? GMX_OK : GMX_EPERM));
 }
 
 int main(void) {

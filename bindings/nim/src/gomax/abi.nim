@@ -188,6 +188,12 @@ type
     polls*: uint64
     poll_breaks*: uint64
     fds_open*: int64
+  DebugOpts* {.importc: "gmx_debug_opts", header: "<gomax.h>".} = object
+    struct_size*: csize_t
+    flags*: uint32
+    reserved*: uint32
+    url*: cstring
+    url_size*: csize_t
   MetricDesc* {.importc: "gmx_metric_desc", header: "<gomax.h>".} = object
     name*: cstring
     help*: cstring
@@ -296,6 +302,7 @@ const
   IO_FDATASYNC* = 3'u32
   DUMP_JSON* = 1'u32
   DUMP_GROUPS* = 2'u32
+  DEBUG_ANYWHERE* = 1'u32
   METRIC_NONE* = 0'i32
   METRIC_COUNTER* = 1'i32
   METRIC_GAUGE* = 2'i32
@@ -392,6 +399,7 @@ _Static_assert(GMX_IO_FSYNC == 2, "gomax.h is not the one of this module");
 _Static_assert(GMX_IO_FDATASYNC == 3, "gomax.h is not the one of this module");
 _Static_assert(GMX_DUMP_JSON == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_DUMP_GROUPS == 2, "gomax.h is not the one of this module");
+_Static_assert(GMX_DEBUG_ANYWHERE == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_METRIC_NONE == 0, "gomax.h is not the one of this module");
 _Static_assert(GMX_METRIC_COUNTER == 1, "gomax.h is not the one of this module");
 _Static_assert(GMX_METRIC_GAUGE == 2, "gomax.h is not the one of this module");
@@ -733,6 +741,8 @@ proc gmx_release_memory*(): Status
 proc gmx_read_sched_stats*(`out`: ptr SchedStats): Status
 proc gmx_write_heap_dump*(fd: int32): Status
 proc gmx_dump_goroutines*(write: proc (p0: pointer, p1: cstring, p2: csize_t): Status {.cdecl.}, arg: pointer, flags: uint32): Status
+proc gmx_debug_serve*(address: cstring, opts: ptr DebugOpts): Status
+proc gmx_debug_stop*(): Status
 
 # ---- Metrics
 
