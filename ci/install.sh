@@ -14,13 +14,14 @@ lib=$root/lib64
 
 "$make" -s posix
 "$make" -s inside
+"$make" -s page
 "$make" -s install "${install_at[@]}" >"$dest/said"
 grep -q "ldconfig$" "$dest/said" || { echo "with DESTDIR it did not say what is left to do: $(cat "$dest/said")" >&2; exit 1; }
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 for file in lib64/libgomax.so lib64/libgomax.so.0 lib64/libgomax.so."$version" lib64/libgomax.a lib64/pkgconfig/gomax.pc \
   lib64/cmake/gomax/gomaxConfig.cmake lib64/cmake/gomax/gomaxConfigVersion.cmake include/gomax.h include/gomax.hpp \
   lib64/libgomax_posix.so lib64/libgomax_posix.so.0 lib64/libgomax_posix.so."$version" lib64/pkgconfig/gomax-posix.pc \
-  bin/gomax-trace share/man/man1/gomax-trace.1 include/gomax_posix.h share/man/man3/gmx_spawn.3 share/man/man7/gomax.7 share/doc/gomax/LICENSE-MIT share/doc/gomax/c.md \
+  bin/gomax-trace share/man/man1/gomax-trace.1 lib64/libgomax-debug.so.0 bin/gomaxctl share/man/man1/gomaxctl.1 include/gomax_posix.h share/man/man3/gmx_spawn.3 share/man/man7/gomax.7 share/doc/gomax/LICENSE-MIT share/doc/gomax/c.md \
   include/gomax_net.hpp include/gomax_os.hpp include/gomax_errno.h share/gdb/auto-load/opt/gomax/lib64/libgomax.so."$version"-gdb.py; do
   [[ -e $root/$file ]] || { echo "$file was not installed" >&2; exit 1; }
 done
@@ -29,7 +30,7 @@ done
 ! grep -rn '@[A-Z_]*@' "$lib/pkgconfig" "$lib/cmake" || { echo "a placeholder was left" >&2; exit 1; }
 
 # the files that build.rs writes for cargo-c, and the headers that Cargo.toml names, are those that make has installed;
-# cargo-c itself makes the rest; libgomax_posix and gomax-trace are not its
+# cargo-c itself makes the rest; libgomax_posix, gomax-trace and the live page are not its
 out=$(PREFIX=/opt/gomax LIBDIR=/opt/gomax/lib64 "$cargo" check --quiet --lib --features capi --message-format=json |
   sed -n '/"build-script-executed".*gomax/s/.*"out_dir":"\([^"]*\)".*/\1/p')
 mkdir "$dest/cargo-c"
@@ -37,9 +38,10 @@ cp -R "$out/capi/prefix/." "$dest/cargo-c"
 mkdir "$dest/cargo-c/include"
 sed -n '/^\[package.metadata.capi.install.include\]/,/^$/p' Cargo.toml | grep -o 'from = "[^"]*"' | cut -d '"' -f 2 |
   xargs -I{} cp {} "$dest/cargo-c/include"
-diff -r -x 'libgomax.*[!y]' -x bin -x man -x doc -x pkgconfig -x '*gomax_posix*' "$root" "$dest/cargo-c" || { echo "cargo-c installs something else" >&2; exit 1; }
+diff -r -x 'libgomax.*[!y]' -x bin -x man -x doc -x pkgconfig -x '*gomax_posix*' -x 'libgomax-debug*' "$root" "$dest/cargo-c" || { echo "cargo-c installs something else" >&2; exit 1; }
 
 [[ $("$root/bin/gomax-trace" --version) == "gomax-trace $version" ]] || { echo "gomax-trace has another version" >&2; exit 1; }
+[[ $("$root/bin/gomaxctl" --version) == "gomaxctl $version" ]] || { echo "gomaxctl has another version" >&2; exit 1; }
 
 # the installed tree may be moved: gomax.pc names no directory except its prefix
 [[ $(grep -c /opt/gomax "$lib/pkgconfig/gomax.pc") == 1 ]] || { cat "$lib/pkgconfig/gomax.pc" >&2; exit 1; }

@@ -23,6 +23,8 @@ posix/Cargo.toml ^version = "
 posix/Cargo.lock ^name = "gomax-posix"\nversion = "
 inside/Cargo.toml ^version = "
 inside/Cargo.lock ^name = "gomax-inside"\nversion = "
+inside/page/Cargo.toml ^version = "
+inside/page/Cargo.lock ^name = "gomax-page"\nversion = "
 include/gomax.h ^#define GMX_VERSION_STRING "
 include/gomax_posix.h libgomax_posix +
 bindings/zig/build.zig.zon \.version = "

@@ -105,6 +105,7 @@ suite libraries env GMX_LIB="$release_lib" ci/libraries.sh
 suite polls env GMX_LIB="$release_lib" ci/polls.sh
 suite posix env GMX_LIB="$release_lib" ci/posix.sh
 suite inside env GMX_LIB="$release_lib" PYTHON="$python" ci/inside.sh
+suite page env GMX_LIB="$release_lib" PYTHON="$python" ci/page.sh
 suite aarch64 ci/aarch64.sh
 suite demo demo/check.sh
 suite resp env SECONDS_EACH=0 demo/resp/check.sh
