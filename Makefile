@@ -18,6 +18,8 @@ VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1
 SONAME     := libgomax.so.0
 POSIX      := $(RELEASE)/libgomax_posix.so
 INSIDE     := $(RELEASE)/gomax-trace
+PAGE       := $(RELEASE)/libgomax-debug.so.0
+CTL        := $(RELEASE)/gomaxctl
 HEADERS    := include/gomax.h include/gomax.hpp include/gomax_net.hpp include/gomax_os.hpp include/gomax_errno.h
 DOCUMENTS  := README.md CHANGELOG.md SECURITY.md LICENSE-APACHE LICENSE-MIT $(wildcard docs/*.md docs/*.svg)
 # gdb loads it with the library, if its own data directory is $(PREFIX)/share/gdb
@@ -38,7 +40,7 @@ need_python = $(call need,$(PYTHON),Python 3: your distribution's python3; or sa
 need_file = @test -e $(1) || { echo "make $@: $(1) is missing ($(2))" >&2; exit 1; }
 
 .DEFAULT_GOAL := build
-.PHONY: docs build posix inside pictures test demo bench stress sanitize miri models musl aarch64 polls install install-polls uninstall header dist deb packages release clean help
+.PHONY: docs build posix inside page pictures test demo bench stress sanitize miri models musl aarch64 polls install install-polls uninstall header dist deb packages release clean help
 
 build: ## the release library, with libgomax.so.0 beside it so that it runs in place
 	$(need_cargo)
@@ -55,6 +57,11 @@ inside: ## gomax-trace, which checks and converts traces (docs/inside.md)
 	$(need_cargo)
 	$(CARGO) build --release --locked --manifest-path inside/Cargo.toml --target-dir $(TARGET_DIR)/inside $(REMAP) $(CARGO_FLAGS)
 	@mkdir -p $(RELEASE) && cp $(TARGET_DIR)/inside/release/gomax-trace $(INSIDE)
+
+page: ## libgomax-debug.so.0, which serves the live page, and gomaxctl, which reads it (docs/inside.md)
+	$(need_cargo)
+	$(CARGO) build --release --locked --manifest-path inside/page/Cargo.toml --target-dir $(TARGET_DIR)/page $(REMAP) $(CARGO_FLAGS)
+	@mkdir -p $(RELEASE) && cp $(TARGET_DIR)/page/release/gomaxctl $(CTL) && cp $(TARGET_DIR)/page/release/libgomax_debug.so $(PAGE)
 
 pictures: build inside ## draws the pictures of docs/scheduler.md again, from traces of this machine
 	CC="$(CC)" TRACE=$(abspath $(INSIDE)) docs/pictures/draw.sh docs/pictures $(abspath $(RELEASE))
@@ -106,7 +113,7 @@ aarch64: ## the lowest layers and the C tests on AArch64, emulated on other mach
 	ci/aarch64.sh
 	ci/aarch64_vm.sh
 
-install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package, gdb script, manual, documents, licences, and what make posix and make inside have built, below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
+install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake package, gdb script, manual, documents, licences, and what make posix, make inside and make page have built, below PREFIX=/usr/local (DESTDIR=, LIBDIR=), runs ldconfig
 	$(need_python)
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/gomax $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(GDBDIR)
 	install -m 644 $(RELEASE)/libgomax.so $(DESTDIR)$(LIBDIR)/libgomax.so.$(VERSION)
@@ -123,6 +130,7 @@ install: $(RELEASE)/libgomax.so ## installs library, headers, gomax.pc, CMake pa
 	install -m 644 $(DOCUMENTS) $(DESTDIR)$(DOCDIR)
 	$(if $(wildcard $(POSIX)),$(install_posix))
 	$(if $(wildcard $(INSIDE)),$(install_inside))
+	$(if $(wildcard $(PAGE)),$(install_page))
 	@packaging/ldconfig.sh "$(LIBDIR)" "$(DESTDIR)"
 
 docs: ## the site: documents and reference, with search, below target/site/html (Sphinx, from PyPI)
@@ -166,6 +174,13 @@ install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1
 	install -m 644 packaging/manual/gomax-trace.1 $(DESTDIR)$(MANDIR)/man1
 endef
 
+define install_page
+install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1
+	install -m 644 $(PAGE) $(DESTDIR)$(LIBDIR)/libgomax-debug.so.0
+	install -m 755 $(CTL) $(DESTDIR)$(BINDIR)
+	install -m 644 packaging/manual/gomaxctl.1 $(DESTDIR)$(MANDIR)/man1
+endef
+
 # $(call install_poll,plugin,compiler)
 define install_poll
 install -d $(DESTDIR)$(LIBDIR)/gomax/$(2)
@@ -184,6 +199,7 @@ uninstall: ## removes what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man3/gmx_*.3 man3/GMX_*.3 man3/gomax*.3 man7/gomax*.7)
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libgomax_posix.so,.$(VERSION) .0 "") $(DESTDIR)$(INCLUDEDIR)/gomax_posix.h
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-posix.pc $(DESTDIR)$(BINDIR)/gomax-trace $(DESTDIR)$(MANDIR)/man1/gomax-trace.1
+	rm -f $(DESTDIR)$(LIBDIR)/libgomax-debug.so.0 $(DESTDIR)$(BINDIR)/gomaxctl $(DESTDIR)$(MANDIR)/man1/gomaxctl.1
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gomax-poll-*.pc
 	@test -n "$(DESTDIR)" || packaging/ldconfig.sh "$(LIBDIR)" >/dev/null
 
