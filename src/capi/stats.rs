@@ -404,6 +404,7 @@ fn write(fd: i32, bytes: &[u8]) -> gmx_status {
 pub const GMX_DEBUG_ANYWHERE: u32 = 1;
 
 const _: () = assert!(GMX_DEBUG_ANYWHERE == rt::table::ANYWHERE);
+const _: () = assert!(GMX_DUMP_JSON == rt::table::JSON && GMX_DUMP_GROUPS == rt::table::GROUPS);
 
 /// How the live page is served. Zero is the default everywhere; struct_size is sizeof(gmx_debug_opts) or 0.
 #[repr(C)]

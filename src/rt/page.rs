@@ -13,6 +13,7 @@
 //! * The second library calls the exported functions: they are not found in a program that contains libgomax, and they
 //!   would make its threads Ms.
 
+use super::stacks::{self, Form};
 use super::table::{self, GRow, Library, MRow, PRow, Page, SchedRow, Take, Write, g_status, m_state};
 use super::{config, metrics, report, trace};
 use crate::block::spawn;
@@ -397,13 +398,7 @@ fn errno(e: Error) -> i32 {
 }
 
 extern "C" fn dump_goroutines(write: Write, arg: *mut c_void, flags: u32) -> i32 {
-    // SAFETY: a constant name.
-    let f = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"gmx_dump_goroutines".as_ptr()) };
-    // SAFETY: by its name it is a function of this type, or null.
-    match unsafe { std::mem::transmute::<*mut c_void, Option<Dump>>(f) } {
-        Some(f) => f(write, arg, flags),
-        None => -libc::ENOTSUP,
-    }
+    let form = Form { json: flags & table::JSON != 0, groups: flags & table::GROUPS != 0 };
+    let Some(text) = super::up().and_then(|sched| stacks::text(sched, form)) else { return -libc::ENOMEM };
+    write(arg, text.as_bytes().as_ptr().cast(), text.as_bytes().len())
 }
-
-type Dump = extern "C" fn(write: Write, arg: *mut c_void, flags: u32) -> i32;

@@ -62,6 +62,10 @@ pub const OWN_DIRECTORY: u32 = 2;
 /// In `flags` of [`Page::serve`]: any address.
 pub const ANYWHERE: u32 = 1;
 
+/// In `flags` of [`Library::dump_goroutines`]: JSON instead of text; equal stacks as one entry.
+pub const JSON: u32 = 1;
+pub const GROUPS: u32 = 2;
+
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct SchedRow {

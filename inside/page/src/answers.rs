@@ -7,7 +7,7 @@ use crate::jobs::{Format, Job};
 use crate::names::Names;
 use crate::show;
 use crate::state::State;
-use crate::table::{Library, Write};
+use crate::table::{self, Library, Write};
 
 pub enum Reply {
     Now(Answer),
@@ -56,8 +56,10 @@ fn route(request: &Request, rules: &Rules, library: &Library, names: &mut Names)
             text_of(|write, arg| (library.metrics)(write, arg)).map_err(|_| down())?,
         ),
         "/debug/pprof/goroutine" => match request.value("debug") {
-            Some("1" | "2") => Ok(Reply::Later(Job::Stacks)),
-            _ => Err(Answer::failed(501, "only as text: ?debug=1 or ?debug=2")),
+            Some("1") => Ok(Reply::Later(Job::Stacks(table::GROUPS))),
+            Some("2") => Ok(Reply::Later(Job::Stacks(0))),
+            _ if request.value("format") == Some("json") => Ok(Reply::Later(Job::Stacks(table::JSON))),
+            _ => Err(Answer::failed(501, "as text, ?debug=1 or ?debug=2, or as ?format=json")),
         },
         "/debug/pprof/trace" => Ok(Reply::Later(Job::Trace {
             seconds: request.number("seconds", 1, LONGEST, 1)?,

@@ -18,6 +18,7 @@ use gomax_inside::{chrome, go, perfetto};
 use crate::answers::text_of;
 use crate::http::{Answer, TEXT};
 use crate::server::Shared;
+use crate::table;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
@@ -52,9 +53,16 @@ impl Format {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Job {
-    Stacks,
-    Trace { seconds: u64, ring_bytes: usize, format: Format },
-    Flight { format: Format },
+    /// With the flags of [`Library::dump_goroutines`](table::Library::dump_goroutines).
+    Stacks(u32),
+    Trace {
+        seconds: u64,
+        ring_bytes: usize,
+        format: Format,
+    },
+    Flight {
+        format: Format,
+    },
 }
 
 /// A place for one job, and the thread that does it.
@@ -129,7 +137,7 @@ impl Desk {
 
     fn done(&self, job: Job) -> Answer {
         let answer = match job {
-            Job::Stacks => stacks(),
+            Job::Stacks(flags) => stacks(flags),
             Job::Trace { seconds, ring_bytes, format } => self.trace(seconds, ring_bytes, format),
             Job::Flight { format } => flight(None, format),
         };
@@ -168,10 +176,10 @@ fn failed(status: i32) -> Answer {
     }
 }
 
-fn stacks() -> Result<Answer, Answer> {
+fn stacks(flags: u32) -> Result<Answer, Answer> {
     let library = crate::library().ok_or_else(|| Answer::failed(503, "no library"))?;
-    let text = text_of(|write, arg| (library.dump_goroutines)(write, arg, 0)).map_err(failed)?;
-    Ok(Answer::new(TEXT, text))
+    let text = text_of(|write, arg| (library.dump_goroutines)(write, arg, flags)).map_err(failed)?;
+    Ok(Answer::new(if flags & table::JSON != 0 { "application/json" } else { TEXT }, text))
 }
 
 /// What the rings hold, or the last of it.

@@ -487,7 +487,7 @@ impl Loop {
             Reply::Later(job) => {
                 let (desk, status) = match job {
                     Job::Trace { .. } | Job::Flight { .. } => (&self.shared.traces, 429),
-                    Job::Stacks => (&self.shared.stacks, 503),
+                    Job::Stacks(_) => (&self.shared.stacks, 503),
                 };
                 // Before the job: its answer may come at once.
                 c.stage = Stage::Waiting;

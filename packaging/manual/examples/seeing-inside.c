@@ -42,6 +42,8 @@ static gmx_status put(void *to, const char *text, size_t n) {
 
 // Where the goroutines are: as many lines as there are places, not as there are goroutines. Nothing stops for it.
 static gmx_status print_stacks(FILE *to) { return gmx_dump_goroutines(put, to, GMX_DUMP_GROUPS); }
+/* end */
+
 /* example: gmx_debug_serve gmx_debug_stop */
 // A switch for the live page. With the address "unix" it is for `gomaxctl PID top`; with
 // "127.0.0.1:0" for a browser, at the place that is written to stderr.
