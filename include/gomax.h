@@ -4550,6 +4550,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_io_batch(struct gmx_io_op *ops, size_t n, in
  * gmx_dump_goroutines: goroutines with the same stack are one entry with their number, the largest number first.
  */
 #define GMX_DUMP_GROUPS 2
+
+/**
  * gmx_debug_opts.flags: an address that other machines may reach. The token alone protects the page then, and it is
  * sent as plain text.
  */
@@ -4847,6 +4849,8 @@ GMX_API gmx_status gmx_write_heap_dump(int32_t fd);
 GMX_MUST_USE GMX_API gmx_status gmx_dump_goroutines(gmx_status (*write)(void*, const char*, size_t),
                                void *arg,
                                uint32_t flags);
+
+/**
  * Serves the live page: what every P, thread and goroutine does now, as a page for a browser, as JSON and as metrics;
  * the stacks of all goroutines; and traces. docs/inside.md lists the paths. A thread of its own serves it, which needs
  * no P: so the page comes while every goroutine hangs. Only GET is answered, and nothing of the program can be

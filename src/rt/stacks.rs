@@ -83,7 +83,7 @@ impl About {
             status,
             reason: WaitReason::own_text(gp.wait_reason.get()).filter(|_| status.waits()),
             since: gp.wait_since.get(),
-            thread: m.filter(|_| matches!(status, GStatus::Running | GStatus::Syscall)).map(|m| m.tid.get() as i32),
+            thread: m.filter(|_| matches!(status, GStatus::Running | GStatus::Syscall)).map(|m| m.tid.get()),
             began: (!gp.has(gflag::FOREIGN)).then(|| spawn::call_of(gp).0 as usize),
         }
     }
