@@ -438,7 +438,8 @@ pub struct gmx_debug_opts {
 /// ```
 ///
 /// address: "unix:PATH", a socket for the same user alone; "unix" for $XDG_RUNTIME_DIR/gomax/PID.sock, where the
-/// command gomaxctl looks; "127.0.0.1:PORT" or "[::1]:PORT", where each request needs the token; port 0 for any.
+/// command gomaxctl looks; "127.0.0.1:PORT", or ::1 in brackets before the port, where each request needs the token;
+/// port 0 for any.
 /// opts: NULL for the defaults.
 ///
 /// Blocks: the thread, while the second library is loaded and the socket made. A goroutine's P runs others meanwhile.

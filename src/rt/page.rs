@@ -96,10 +96,10 @@ unsafe fn serve(address: &CStr, flags: u32, url: *mut c_char, url_size: usize) -
     (page.serve)(address.as_ptr(), flags, url, url_size)
 }
 
-/// As [`serve`]; without room for the place of the page, stderr gets it.
+/// As `serve`; without room for the place of the page, stderr gets it.
 ///
 /// # Safety
-/// As for [`serve`].
+/// As for `serve`.
 pub unsafe fn serve_for(address: &CStr, flags: u32, url: *mut c_char, url_size: usize) -> i32 {
     if !url.is_null() {
         // SAFETY: the caller's promise.
@@ -139,7 +139,7 @@ pub fn after_fork() {
     LOCK.unlock();
 }
 
-/// In a child of fork, whose parent held [`LOCK`] for it.
+/// In a child of fork, whose parent held `LOCK` for it.
 pub fn forget() {
     // SAFETY: the child has one thread.
     if let Some(page) = unsafe { *SECOND.0.get() } {

@@ -216,7 +216,7 @@ impl Walker {
         known
     }
 
-    /// GLANCE-L3. Frames of the library are left out, but for the function that the host has called.
+    /// GLANCE-L3. Frames of the library are left out, except the function that the host has called.
     fn walk(&mut self, objects: &elf::Objects, glance: &Glance, frames: &mut [Frame]) -> usize {
         let (lo, hi) = (glance.sp as usize, glance.hi as usize);
         let read = |at: usize| {

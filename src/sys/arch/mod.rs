@@ -85,8 +85,8 @@ pub struct Saved {
     pub extra: usize,
 }
 
-/// As [`saved`], of a context that may be continued meanwhile. `read` returns the word at an address, or None if that is
-/// not in the stack.
+/// As [`saved`], of a context that may be continued meanwhile. `read` returns the word at an address, or None if that
+/// is not in the stack.
 pub fn saved_by(sp: usize, read: impl Fn(usize) -> Option<usize>) -> Option<super::cfi::Regs> {
     let word = |i: usize| read(sp.wrapping_add(i * size_of::<usize>()));
     let [pc, extra, fp, used] = if cfg!(target_arch = "x86_64") {
