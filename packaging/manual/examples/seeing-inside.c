@@ -40,8 +40,11 @@ static gmx_status put(void *to, const char *text, size_t n) {
   return fwrite(text, 1, n, to) == n ? GMX_OK : GMX_EPIPE;
 }
 
-// Where the goroutines are: as many lines as there are places, not as there are goroutines. Nothing stops for it.
-static gmx_status print_stacks(FILE *to) { return gmx_dump_goroutines(put, to, GMX_DUMP_GROUPS); }
+// Where the goroutines are: as many lines as there are places, not as there are goroutines.
+// Nothing stops for it.
+static gmx_status print_stacks(FILE *to) {
+  return gmx_dump_goroutines(put, to, GMX_DUMP_GROUPS);
+}
 /* end */
 
 /* example: gmx_debug_serve gmx_debug_stop */
