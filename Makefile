@@ -60,8 +60,8 @@ inside: ## gomax-trace, which checks and converts traces (docs/inside.md)
 
 page: ## libgomax-debug.so.0, which serves the live page, and gomaxctl, which reads it (docs/inside.md)
 	$(need_cargo)
-	$(CARGO) build --release --locked --manifest-path inside/page/Cargo.toml --target-dir $(TARGET_DIR)/page $(REMAP) $(CARGO_FLAGS)
-	@mkdir -p $(RELEASE) && cp $(TARGET_DIR)/page/release/gomaxctl $(CTL) && cp $(TARGET_DIR)/page/release/libgomax_debug.so $(PAGE)
+	$(CARGO) build --release --locked --manifest-path inside/page/Cargo.toml --target-dir $(TARGET_DIR)/inside $(REMAP) $(CARGO_FLAGS)
+	@mkdir -p $(RELEASE) && cp $(TARGET_DIR)/inside/release/gomaxctl $(CTL) && cp $(TARGET_DIR)/inside/release/libgomax_debug.so $(PAGE)
 
 pictures: build inside ## draws the pictures of docs/scheduler.md again, from traces of this machine
 	CC="$(CC)" TRACE=$(abspath $(INSIDE)) docs/pictures/draw.sh docs/pictures $(abspath $(RELEASE))

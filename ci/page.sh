@@ -14,11 +14,11 @@ cargo=${CARGO:-cargo} cc=${CC:-cc} python=${PYTHON:-python3}
 
 page_cargo() { "$cargo" "$1" --manifest-path inside/page/Cargo.toml --quiet "${@:2}"; }
 built() {
-  page_cargo build --release --locked --target-dir "$target/page" &&
-    cp "$target/page/release/libgomax_debug.so" "$work/lib/libgomax-debug.so.0" && cp "$target/page/release/gomaxctl" "$work"
+  page_cargo build --release --locked --target-dir "$target/inside" &&
+    cp "$target/inside/release/libgomax_debug.so" "$work/lib/libgomax-debug.so.0" && cp "$target/inside/release/gomaxctl" "$work"
 }
 tests() { # as one count
-  page_cargo test --release --locked --target-dir "$target/page" 2>&1 | tee "$work/tests"
+  page_cargo test --release --locked --target-dir "$target/inside" 2>&1 | tee "$work/tests"
   [[ ${PIPESTATUS[0]} == 0 ]] && sed -nE 's/^test result: ok\. ([0-9]+) passed.*/\1/p' "$work/tests" |
     awk '{ n += $1 } END { print n " passed, 0 failed" }'
 }
@@ -75,7 +75,7 @@ check "a program to look at" scene
 counted "the page" looked_at
 check "without the second library" without
 if [[ ${1:-} == go ]]; then
-  check "lints" page_cargo clippy --release --locked --target-dir "$target/page" --all-targets -- -D warnings
+  check "lints" page_cargo clippy --release --locked --target-dir "$target/inside" --all-targets -- -D warnings
   check "Go's parser" go_reads
 fi
 summary

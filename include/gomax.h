@@ -4868,7 +4868,8 @@ GMX_MUST_USE GMX_API gmx_status gmx_dump_goroutines(gmx_status (*write)(void*, c
  * port 0 for any.
  * opts: NULL for the defaults.
  *
- * Blocks: the thread, while the second library is loaded and the socket made. A goroutine's P runs others meanwhile.
+ * Blocks: the thread, while the second library is loaded, for which the loader must be free, and the socket made. A
+ * goroutine's P runs others meanwhile.
  * Call from: G, attached thread, foreign thread.
  * Safepoint: on a goroutine.
  * Migrates: on a goroutine.

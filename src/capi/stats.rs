@@ -442,7 +442,8 @@ pub struct gmx_debug_opts {
 /// port 0 for any.
 /// opts: NULL for the defaults.
 ///
-/// Blocks: the thread, while the second library is loaded and the socket made. A goroutine's P runs others meanwhile.
+/// Blocks: the thread, while the second library is loaded, for which the loader must be free, and the socket made. A
+/// goroutine's P runs others meanwhile.
 /// Call from: G, attached thread, foreign thread.
 /// Safepoint: on a goroutine.
 /// Migrates: on a goroutine.
