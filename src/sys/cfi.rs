@@ -365,7 +365,7 @@ fn run(
     Some(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
     use std::hint::black_box;
@@ -421,7 +421,6 @@ mod tests {
         begins
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(never)]
     fn innermost(n: usize) -> Vec<usize> {
         let (pc, sp, fp, extra): (usize, usize, usize, usize);
@@ -435,7 +434,6 @@ mod tests {
         found
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(never)]
     fn middle(n: usize) -> Vec<usize> {
         let room = black_box([n; 40]);
@@ -444,7 +442,6 @@ mod tests {
         found
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(never)]
     fn outer(n: usize) -> Vec<usize> {
         let found = middle(black_box(n) + 1);
@@ -452,7 +449,6 @@ mod tests {
         found
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[test]
     fn callers_are_found_in_order() {
         let found = outer(black_box(3));
