@@ -95,7 +95,7 @@ suite gdb env GMX_LIB="$release_lib" ci/gdb.sh
 suite cpp env GMX_LIB="$release_lib" ci/cpp.sh
 suite readme env GMX_LIB="$release_lib" ci/readme.sh
 suite python env GMX_LIB="$release_lib" PYTHON="$python" ci/python.sh
-suite zig env GMX_LIB="$release_lib" ci/zig.sh
+suite zig env GMX_LIB="$release_lib" GMX_ZIG_MODES=debug ci/zig.sh
 suite nim env GMX_LIB="$release_lib" ci/nim.sh
 suite manual env GMX_LIB="$release_lib" ci/manual.sh
 suite site env PYTHON="$python" ci/site.sh

@@ -1,4 +1,5 @@
 /* A process whose Gs have all ended costs nothing: in ten seconds it uses no CPU time. */
+/* release: it asks what an idle process costs, as it ships */
 #include "gs.h"
 
 static gmx_waitgroup all;

@@ -1,3 +1,4 @@
+/* release: with assertions it takes a minute, and asks about amounts */
 /* timeout: 180 */
 /* env: GMX_MAXPROCS=4 */
 /*

@@ -1,4 +1,5 @@
 /* A million Gs parked at once, within the system's default number of mappings, and all woken again. */
+/* release: with assertions it takes a minute, and asks about amounts */
 /* timeout: 300 */
 #include "gs.h"
 

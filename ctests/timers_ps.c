@@ -1,6 +1,7 @@
 /* Sleeps that end while Ps go idle and busy, on many Ps. LEGACY-S4: no thread asks for the next timer while it holds
  * the scheduler's lock. Otherwise a timer that readies a G and the look of an idle P at the timers wait for each
  * other. */
+/* release: with assertions it takes a minute, and asks about amounts */
 /* timeout: 120 */
 #include "gs.h"
 #include "objects.h"

@@ -11,6 +11,7 @@
 //! /* env: GMX_MAXPROCS=4 */ for this program only; may be repeated
 //! /* flags: -lm */          for the compiler, after the source file
 //! /* alone: WHY */          after all others, and beside none
+//! /* release: WHY */        not with the debug library, unless it is asked for by name
 //! ```
 //!
 //! Arguments are parts of names: `cargo test --test ctests -- world`. Environment: `GMX_LIB` another libgomax.so than
@@ -137,6 +138,10 @@ fn programs(args: &Args) -> Vec<Program> {
                 continue;
             }
             let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+            let with_debug = cfg!(debug_assertions) && env::var_os("GMX_LIB").is_none_or(|lib| lib.is_empty());
+            if with_debug && args.filters.is_empty() && directives(&text, "release").next().is_some() {
+                continue;
+            }
             let limit = directives(&text, "timeout").next().and_then(|seconds| seconds.parse().ok());
             let mut timeout = limit.map_or(TIMEOUT, Duration::from_secs);
             if let (true, Some(minutes)) = (dir != "ctests", &stress) {

@@ -29,7 +29,6 @@ impl Slot {
 }
 
 /// What a broken variant leaves out, or does at another time.
-#[cfg_attr(not(loom), expect(dead_code))]
 #[derive(Clone, Copy, PartialEq)]
 enum Breaks {
     Nothing,
