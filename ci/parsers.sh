@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Readers of gomax.h that are not C compilers: cffi (and with it pycparser), Rust's bindgen, and with `ci/parsers.sh all`
-# Zig's translate-c, which Zig compiles first, in minutes. Each must take the header as docs/c.md says, and its output
-# must work. Ends with `N passed, N failed, N skipped`. cffi
-# comes from pip into target/parsers; Zig is the one that ci/zig.sh has found; bindgen is $GMX_BINDGEN, or the one on
-# the PATH, or the one that `ci/parsers.sh setup` has built in target/parsers, which takes minutes, with the libclang of
-# PyPI if the system has none. Environment: GMX_LIB another libgomax.so than target/release's, GMX_BINDGEN, GMX_ZIG,
-# PYTHON, CC.
+# Readers of gomax.h that are not C compilers: cffi (and with it pycparser), Rust's bindgen, and with `ci/parsers.sh
+# all` Zig's translate-c, which Zig compiles first, in minutes. Each must take the header as docs/c.md says, and its
+# output must work. Ends with `N passed, N failed, N skipped`. cffi comes from pip into target/parsers; Zig is the one
+# that ci/zig.sh has found; bindgen is $GMX_BINDGEN, or the one on the PATH, or the one that `ci/parsers.sh setup` has
+# built in target/parsers, which takes minutes, with the libclang of PyPI if the system has none. Environment: GMX_LIB
+# another libgomax.so than target/release's, GMX_BINDGEN, GMX_ZIG, PYTHON, CC.
 source "$(dirname "$0")/lib.sh"
 home=$target/parsers skipped=0
 python=$home/venv/bin/python

@@ -3,9 +3,9 @@
 # calls (ci/fuzz.sh); the operations of gomax.hpp with two failures each, and its channels against a model (ci/cpp.sh);
 # the C tests with failing system calls (ci/faults.sh) and in hostile hosts (ci/hosts.sh); the growth of costs, in CPU
 # time (ci/growth.py); the tests of zlib, lz4 and SQLite with polls (ci/polls.sh); the Zig binding in all modes of its
-# compiler (ci/zig.sh); the readers of the header (ci/parsers.sh); traces before Go's own parser, and the programs of ctests/stress again, whose traces must have
-# an order (ci/inside.sh); latencies beside Go's (benches/latency.py). All random choices come from one seed:
-# GMX_SEED=... ci/stress.sh repeats them.
+# compiler (ci/zig.sh); the readers of the header (ci/parsers.sh); traces before Go's own parser, and the programs of
+# ctests/stress again, whose traces must have an order (ci/inside.sh); latencies beside Go's (benches/latency.py). All
+# random choices come from one seed: GMX_SEED=... ci/stress.sh repeats them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
