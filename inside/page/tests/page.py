@@ -300,12 +300,15 @@ def test_all_ps_are_hogged_and_none_can_be_taken():
 
 def test_stacks():
     with Scene(at("stacks.sock")) as s:
-        for n in (1, 2):
-            status, _, body = get(s.url, f"/debug/pprof/goroutine?debug={n}")
-            assert status == 200 and b"chan receive" in body and b"alpha" in body, body
-        status, _, body = get(s.url, "/debug/pprof/goroutine?format=json")
-        assert status == 200
-        assert any(g["name"] == "alpha" and g["reason"] == "chan receive" for g in json.loads(body)), body
+        # The scene is ready when its goroutines are made: they may wait a moment later.
+        def stacks(form):
+            status, _, body = get(s.url, "/debug/pprof/goroutine?" + form)
+            assert status == 200, body
+            return body
+
+        eventually(lambda: any(g["name"] == "alpha" and g["reason"] == "chan receive" for g in json.loads(stacks("format=json"))))
+        assert b'"alpha" [chan receive]:' in stacks("debug=2")
+        assert b"[chan receive], the longest is goroutine" in stacks("debug=1")
 
 
 def test_traces():
