@@ -130,7 +130,13 @@ impl Desk {
             let answer = catch_unwind(AssertUnwindSafe(|| self.done(job)));
             let answer = answer.unwrap_or_else(|_| Answer::failed(500, "a fault of the page"));
             // Free before the client knows: it may ask at once for the next.
-            lock(&self.state).job = None;
+            let mut work = lock(&self.state);
+            work.job = None;
+            if work.closed {
+                // The end may have cut it short.
+                return;
+            }
+            drop(work);
             shared.answer(connection, answer);
         }
     }
