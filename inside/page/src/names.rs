@@ -71,6 +71,8 @@ fn module(line: &str) -> Option<Module> {
     let path = line.find('/').map(|at| &line[at..])?;
     let hex = |s: &str| u64::from_str_radix(s, 16).ok();
     rights.contains('x').then_some(())?;
+    // (so the kernel names a file that was replaced since)
+    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
     Some(Module { begin: hex(begin)?, end: hex(end)?, offset: hex(offset)?, path: path.into() })
 }
 
